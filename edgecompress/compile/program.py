@@ -1,0 +1,57 @@
+"""The program: a flat list of kernel calls on named tensors, between the graph and the C code.
+
+The integer path (integer.py) and the float path (floating.py) both end here; lower.py, memory.py and emit_c.py
+start here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvm import tirx
+
+from edgecompress.core.values import Array, TensorSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tensor:
+    """An intermediate value that lives in the arena."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One layer: a kernel on tensors and constants.
+
+    `arguments` names tensors, constants or program inputs in the order of the kernel's buffer parameters; the buffer
+    of `output` (a tensor or program output) follows them, then the `scalars`, as int32.
+    """
+
+    name: str
+    op: str
+    kernel: str
+    arguments: tuple[str, ...]
+    output: str
+    scalars: tuple[int, ...] = ()
+    onnx_nodes: tuple[str, ...] = ()
+    macs: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """Everything the back end needs. Two calls with the same kernel name share one function.
+
+    `kernels` maps a kernel's name to its scheduled PrimFunc (s_tir, before lowering): buffer parameters are the
+    arguments, then the output; scalar int32 parameters follow.
+    """
+
+    name: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    tensors: dict[str, Tensor]
+    constants: dict[str, Array]
+    calls: tuple[Call, ...]
+    kernels: dict[str, tirx.PrimFunc]

@@ -1,0 +1,1 @@
+"""Model -> Model. One module a method: `apply(model, options, context) -> Model`."""

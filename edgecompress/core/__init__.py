@@ -1,0 +1,1 @@
+"""Values and errors that the stages share. Imports no stage."""

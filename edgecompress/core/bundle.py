@@ -1,0 +1,162 @@
+"""A bundle: the folder that `compile` writes and that `deploy` and `measure` read.
+
+manifest.json     this module's Manifest
+src/              generated C: model.h, model.c (kernels and model_run), weights.c, network.c (the runtime's view)
+firmware.elf      for a bare target; `program` for a hosted one: the network linked with device_runtime
+host/reference    the same C built for this machine: reads inputs on stdin, writes outputs on stdout
+vectors/          one inputs_NAME.npy and outputs_NAME.npy a tensor, shape (n, *spec.shape[1:])
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import ValidationError
+
+from edgecompress.core import tools
+from edgecompress.core.errors import ConfigError, ToolFailedError
+from edgecompress.core.values import AppliedStep, Array, FileValue, TensorSpec
+
+MANIFEST_VERSION = 1
+REFERENCE_TIMEOUT_S = 300.0
+
+
+class Layer(FileValue):
+    """One call in the program, in order of execution."""
+
+    index: int
+    name: str
+    op: str
+    kernel: str
+    onnx_nodes: tuple[str, ...]
+    macs: int
+    weight_bytes: int
+    code_bytes: int
+    output_shape: tuple[int, ...]
+
+
+class Placement(FileValue):
+    """One tensor or workspace in the arena, live from layer `first` to layer `last`, both included."""
+
+    name: str
+    offset: int
+    bytes: int
+    first: int
+    last: int
+
+
+class Arena(FileValue):
+    """The planned arena. `bound` is the largest sum of live bytes at any layer: no plan can be smaller."""
+
+    bytes: int
+    bound: int
+    peak_layer: int
+    placements: tuple[Placement, ...]
+
+
+class Sizes(FileValue):
+    """Bytes of the linked program.
+
+    `flash_bytes` and `static_ram_bytes` are what the network adds to the same firmware with an empty network;
+    `sections` are the whole program's sections.
+    """
+
+    flash_bytes: int
+    static_ram_bytes: int
+    firmware_flash_bytes: int
+    firmware_static_ram_bytes: int
+    weights_bytes: int
+    code_bytes: int
+    sections: dict[str, int]
+
+
+class Vectors(FileValue):
+    """Test vectors: inputs, and the outputs of the host program on them."""
+
+    count: int
+    origin: Literal["data", "seeded"]
+    seed: int | None = None
+
+
+class Manifest(FileValue):
+    """What the bundle holds and where it came from."""
+
+    version: int = MANIFEST_VERSION
+    name: str
+    build_id: str
+    target: str
+    port: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    steps: tuple[AppliedStep, ...]
+    model_sha256: str
+    layers: tuple[Layer, ...]
+    arena: Arena
+    sizes: Sizes
+    vectors: Vectors
+    program: str
+    files: dict[str, str]
+    tools: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """A manifest and the folder it describes."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def program(self) -> Path:
+        """The firmware or executable that goes onto the device."""
+        return self.folder / self.manifest.program
+
+    def vectors(self) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Read the test vectors: inputs by name, expected outputs by name, each (n, *spec.shape[1:])."""
+        read = {
+            kind: {
+                spec.name: np.load(self.folder / "vectors" / f"{kind}_{i}.npy", allow_pickle=False)
+                for i, spec in enumerate(specs)
+            }
+            for kind, specs in (("inputs", self.manifest.inputs), ("outputs", self.manifest.outputs))
+        }
+        return read["inputs"], read["outputs"]
+
+    def run_on_host(self, inputs: dict[str, Array]) -> dict[str, Array]:
+        """Run the bundle's host program: the reference that every device must reproduce byte for byte."""
+        return run_host_program(self.folder / "host" / "reference", self.manifest.inputs, self.manifest.outputs, inputs)
+
+
+def run_host_program(
+    program: Path, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], values: dict[str, Array]
+) -> dict[str, Array]:
+    """Feed n samples to a host program and read n outputs: raw little-endian tensors, sample after sample."""
+    count = len(values[inputs[0].name])
+    columns = [np.ascontiguousarray(values[s.name], dtype=s.dtype).reshape(count, -1).view(np.uint8) for s in inputs]
+    raw = tools.run([program], timeout_s=REFERENCE_TIMEOUT_S, stdin=np.concatenate(columns, axis=1).tobytes())
+    width = sum(spec.byte_size for spec in outputs)
+    if len(raw) != count * width:
+        raise ToolFailedError(f"{program} wrote {len(raw):,} bytes; {count} outputs take {count * width:,}")
+    table = np.frombuffer(raw, np.uint8).reshape(count, width)
+    result: dict[str, Array] = {}
+    start = 0
+    for spec in outputs:
+        part = np.ascontiguousarray(table[:, start : start + spec.byte_size])
+        result[spec.name] = part.view(spec.dtype).reshape(count, *spec.shape[1:])
+        start += spec.byte_size
+    return result
+
+
+def load(folder: Path) -> Bundle:
+    """Read a bundle folder. Raises ConfigError when there is none or its manifest is wrong."""
+    path = folder / "manifest.json"
+    try:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise ConfigError(f"{folder} holds no bundle", hint="run `edgecompress compile` first") from error
+    except ValidationError as error:
+        raise ConfigError(f"{path} is damaged: {error.error_count()} wrong values", hint="compile again") from error
+    return Bundle(folder=folder, manifest=manifest)

@@ -1,0 +1,68 @@
+"""A recipe: the TOML file that says which model, which data, which compression steps, which limits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from edgecompress.core import toml_file
+from edgecompress.core.values import FileValue
+
+Option = str | int | float | bool
+
+
+class DataSource(FileValue):
+    """Where the samples come from: an .npz file, or a function of the user's own.
+
+    `file`: an .npz with the array `inputs` names and, for accuracy, the array `labels` names.
+    `function`: `module:function`, called without arguments; returns (inputs, labels or None).
+    `calibration_per_class` or `calibration_count` samples, the first ones of the file, calibrate; the rest is scored.
+    """
+
+    file: Path | None = None
+    function: str | None = Field(default=None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    inputs: str = "inputs"
+    labels: str | None = None
+    calibration_per_class: int | None = Field(default=None, gt=0)
+    calibration_count: int | None = Field(default=None, gt=0)
+    note: str = ""
+
+
+class Step(FileValue):
+    """One compression step: a module of edgecompress/compress and its options."""
+
+    method: str
+    options: dict[str, Option] = {}
+
+
+class Limits(FileValue):
+    """What the result must keep; a limit that is missed ends the run with exit code 6."""
+
+    accuracy: float | None = Field(default=None, ge=0, le=1)
+    accuracy_drop: float | None = Field(default=None, ge=0, le=1)
+    flash_bytes: int | None = Field(default=None, gt=0)
+    ram_bytes: int | None = Field(default=None, gt=0)
+    latency_instructions: int | None = Field(default=None, gt=0)
+    latency_us: float | None = Field(default=None, gt=0)
+
+
+class Recipe(FileValue):
+    """A whole recipe. Relative paths in it are taken from the recipe's own folder."""
+
+    model: Path
+    name: str | None = None
+    shapes: dict[str, tuple[int, ...]] = {}
+    data: DataSource | None = None
+    steps: tuple[Step, ...] = ()
+    limits: Limits = Limits()
+
+
+def load(path: Path) -> Recipe:
+    """Read a recipe and make its paths absolute. Raises ConfigError naming the file, the key and a suggestion."""
+    recipe = toml_file.load(path, Recipe, what="recipe")
+    base = path.resolve().parent
+    data = recipe.data
+    if data is not None and data.file is not None:
+        data = data.model_copy(update={"file": base / data.file})
+    return recipe.model_copy(update={"model": base / recipe.model, "data": data})

@@ -1,0 +1,108 @@
+"""A target profile: one TOML file that says what the device is and how it is built for and reached."""
+
+from __future__ import annotations
+
+import difflib
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from edgecompress.core import toml_file
+from edgecompress.core.errors import ConfigError
+from edgecompress.core.values import FileValue
+
+
+class Region(FileValue):
+    """One memory region, in bytes."""
+
+    origin: int = Field(ge=0)
+    length: int = Field(gt=0)
+
+
+class Memory(FileValue):
+    """Where code and constants, and where data, arena and stack lie."""
+
+    flash: Region
+    ram: Region
+
+
+class Budget(FileValue):
+    """A smaller limit than the memory regions, for a board that shares them."""
+
+    flash_bytes: int | None = Field(default=None, gt=0)
+    ram_bytes: int | None = Field(default=None, gt=0)
+
+
+class Toolchain(FileValue):
+    """A GNU compiler by its prefix (`arm-none-eabi-`, or empty for the host's own) and the flags of the CPU."""
+
+    prefix: str = ""
+    cpu_flags: tuple[str, ...] = ()
+
+
+class Emulator(FileValue):
+    """How an outside emulator stands in for the board. Its figures are instruction counts, never time."""
+
+    program: str
+    machine: str
+    instructions_per_tick: float = Field(gt=0)
+
+
+class Target(FileValue):
+    """A device: what it computes with, what memory it has, how it is built for and reached."""
+
+    name: str
+    description: str
+    system: Literal["bare", "linux"]
+    cpu: str
+    features: tuple[str, ...] = ()
+    clock_hz: int | None = Field(default=None, gt=0)
+    port: str
+    link: str
+    memory: Memory | None = None
+    budget: Budget = Budget()
+    toolchain: Toolchain
+    emulator: Emulator | None = None
+
+    @property
+    def flash_limit_bytes(self) -> int | None:
+        """The flash that a firmware may fill, or None when it is not limited."""
+        return self.budget.flash_bytes or (self.memory.flash.length if self.memory else None)
+
+    @property
+    def ram_limit_bytes(self) -> int | None:
+        """The RAM that data, arena and stack may fill, or None when it is not limited."""
+        return self.budget.ram_bytes or (self.memory.ram.length if self.memory else None)
+
+
+def folder() -> Path:
+    """The folder of the shipped profiles: inside the installed package, or beside it in a checkout."""
+    packaged = Path(str(resources.files("edgecompress"))) / "targets"
+    return packaged if packaged.is_dir() else Path(str(resources.files("edgecompress"))).parent / "targets"
+
+
+def names() -> tuple[str, ...]:
+    """The names of the shipped profiles, sorted."""
+    return tuple(sorted(path.stem for path in folder().glob("*.toml")))
+
+
+def load(name_or_path: str) -> Target:
+    """Load a shipped profile by name, or a profile of the user's own by its path (ending in .toml).
+
+    Raises ConfigError when there is no such profile or it is wrong.
+    """
+    if name_or_path.endswith(".toml"):
+        path = Path(name_or_path)
+        return toml_file.load(path, Target, what="target profile", extra={"name": path.stem})
+    if name_or_path not in names():
+        near = difflib.get_close_matches(name_or_path, names(), n=1)
+        suggestion = f"did you mean {near[0]!r}? " if near else ""
+        raise ConfigError(
+            f"no target is called {name_or_path!r}",
+            hint=f"{suggestion}known: {', '.join(names())}; or give the path of a .toml file",
+        )
+    return toml_file.load(
+        folder() / f"{name_or_path}.toml", Target, what="target profile", extra={"name": name_or_path}
+    )

@@ -1,0 +1,160 @@
+"""The values that flow from stage to stage. All are frozen; those that live in files are pydantic models.
+
+Model -> Bundle (core/bundle.py) -> Device (core/device.py) -> Measurement -> Report.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    import onnx
+
+Array = NDArray[Any]
+
+
+class FileValue(BaseModel):
+    """A frozen value that is read from or written to a file; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class TensorSpec(FileValue):
+    """Name, shape and type of an input or output; scale and zero point when it is quantized per tensor."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: Literal["float32", "int8", "uint8", "int16", "int32", "int64", "bool"]
+    scale: float | None = None
+    zero_point: int | None = None
+
+    @property
+    def elements(self) -> int:
+        """How many numbers the tensor holds."""
+        return math.prod(self.shape)
+
+    @property
+    def byte_size(self) -> int:
+        """How many bytes the tensor takes."""
+        return self.elements * np.dtype(self.dtype).itemsize
+
+
+class AppliedStep(FileValue):
+    """One compression step that a model went through, with the options it ran with."""
+
+    method: str
+    options: dict[str, str | int | float | bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A network: its ONNX graph, checked, with every shape bound and batch 1."""
+
+    name: str
+    graph: onnx.ModelProto
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    steps: tuple[AppliedStep, ...] = ()
+
+    @property
+    def is_quantized(self) -> bool:
+        """True when the graph is in QDQ form (has QuantizeLinear or DequantizeLinear nodes)."""
+        return any(node.op_type in {"QuantizeLinear", "DequantizeLinear"} for node in self.graph.graph.node)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """n samples: every input tensor by name as an array (n, *spec.shape[1:]); labels (n,) or None."""
+
+    inputs: Mapping[str, Array]
+    labels: NDArray[np.int64] | None = None
+
+    @property
+    def count(self) -> int:
+        """How many samples there are."""
+        return len(next(iter(self.inputs.values())))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """What a recipe brings: samples to calibrate with, samples to score, and a note on their origin."""
+
+    calibration: Samples
+    evaluation: Samples
+    note: str = ""
+
+
+Progress = Callable[[str, int, int], None]
+"""Called as (what, done, total) on long work; total 0 when it is unknown."""
+
+
+def no_progress(what: str, done: int, total: int) -> None:
+    """Show nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What a compression method gets besides the model and its options."""
+
+    data: Data | None = None
+    progress: Progress = field(default=no_progress)
+
+
+class Measurement(FileValue):
+    """One metric with every sample and where it comes from. Never 0 for missing: `missing` says why.
+
+    `value` is the figure to quote (the median of the samples unless the metric's module says otherwise).
+    `stage` says of which stage a quality metric is (`float host`, `int8 host`, `device`).
+    """
+
+    metric: str
+    unit: str
+    value: float | None
+    samples: tuple[float, ...] = ()
+    how: Literal["measured", "emulated", "estimated", "computed"] = "measured"
+    instrument: str = ""
+    stage: str | None = None
+    conditions: dict[str, str] = {}
+    missing: str | None = None
+
+
+class LayerMeasurement(FileValue):
+    """What one layer took on the device."""
+
+    index: int
+    name: str
+    op: str
+    ticks: tuple[int, ...]
+    instructions: float | None
+    microseconds: float | None
+    macs: int
+
+
+class Measurements(FileValue):
+    """What a measuring module found."""
+
+    metrics: tuple[Measurement, ...] = ()
+    layers: tuple[LayerMeasurement, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What measuring modules compare the device with.
+
+    `model` is the network as it was compiled, `baseline` the network that the user gave; `evaluation` the recipe's
+    samples to score, None when there is no data. `repeat` is how many timed inferences to take.
+    """
+
+    model: Model
+    baseline: Model
+    evaluation: Samples | None = None
+    note: str = ""
+    repeat: int = 20
+    progress: Progress = field(default=no_progress)

@@ -1,0 +1,1 @@
+"""Bundle -> Device. One module a link: `connect(target, address, *, emulator_args) -> Device`."""

@@ -1,0 +1,1 @@
+"""Device -> Measurements. One module a question: `read(device, bundle, evidence) -> Measurements`."""

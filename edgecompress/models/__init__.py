@@ -1,0 +1,1 @@
+"""File -> Model. One module a file format."""

@@ -1,0 +1,1 @@
+"""Report -> text. One module a format: `render(report) -> str`."""
