@@ -1,0 +1,35 @@
+#!/bin/sh
+# Bring everything that `make demo` or `make test` needs: Debian packages, .venv, Python packages.
+#
+#   tools/install.sh demo|test
+set -eu
+
+purpose=$1
+cd "$(dirname "$0")/.."
+
+find_python() {
+    for name in python3 python3.14 python3.13 python3.12 python3.11; do
+        if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            echo "$name"
+            return
+        fi
+    done
+    echo "edgecompress needs Python 3.11 or newer; python3 here is: $(python3 --version 2>&1 || echo missing)." >&2
+    echo "On Debian 12 or Ubuntu 24.04 and newer: apt-get install python3 python3-venv" >&2
+    exit 1
+}
+
+python=$(find_python)
+tools/system_packages.sh "$purpose" "$python"
+
+if ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    "$python" -m venv --clear .venv
+fi
+
+case $purpose in
+    demo) what=. ;;
+    test) what=.[test] ;;
+esac
+echo "Installing the Python packages (TVM's is 305 MB; a minute or two) ..."
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable "$what"
+touch ".venv/installed-$purpose"
