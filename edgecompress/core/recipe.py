@@ -66,3 +66,8 @@ def load(path: Path) -> Recipe:
     if data is not None and data.file is not None:
         data = data.model_copy(update={"file": base / data.file})
     return recipe.model_copy(update={"model": base / recipe.model, "data": data})
+
+
+def load_or_wrap(source: Path) -> Recipe:
+    """Read a recipe (a .toml file), or take a model file alone: no data, no steps, no limits."""
+    return load(source) if source.suffix == ".toml" else Recipe(model=source.resolve())

@@ -1,0 +1,51 @@
+"""The command line: parse, call the pipeline, print. Decides nothing.
+
+Data goes to stdout, everything else to stderr. Every failure ends in one error, its hint and its exit code.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from types import FrameType
+
+import rich_click as click
+
+from edgecompress.core.errors import EdgecompressError, InterruptedRunError, UsageError
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with the code that README.md lists."""
+    from edgecompress.cli.commands import group
+
+    words = sys.argv[1:] if arguments is None else arguments
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = group.main(args=words, prog_name="edgecompress", standalone_mode=False)
+    except click.ClickException as error:
+        sys.exit(_fail(UsageError(error.format_message()), words))
+    except (KeyboardInterrupt, click.Abort):
+        message = "interrupted; finished stages are kept, nothing half-written is left"
+        sys.exit(_fail(InterruptedRunError(message, hint="the same command goes on where it stopped"), words))
+    except EdgecompressError as error:
+        sys.exit(_fail(error, words))
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(error: EdgecompressError, words: list[str]) -> int:
+    """Print the error on stderr, and as one object on stdout when --json was asked for."""
+    click.echo(f"error: {error.message}", err=True)
+    if error.hint:
+        click.echo(f"hint: {error.hint}", err=True)
+    if "--json" in words:
+        problem = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
+        click.echo(json.dumps({"error": problem}))
+    return error.exit_code
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

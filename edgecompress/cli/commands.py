@@ -1,0 +1,287 @@
+"""The commands: one function each."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import rich_click as click
+
+import edgecompress
+
+if TYPE_CHECKING:
+    from edgecompress.core.report import Report
+    from edgecompress.core.run_folder import Run
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+source_argument = click.argument("source", type=click.Path(path_type=Path))
+run_argument = click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+target_option = click.option(
+    "--target", "-t", "target_name", required=True, help="A shipped profile's name, or the path of your own .toml."
+)
+output_option = click.option(
+    "--output", "-o", "folder", required=True, type=click.Path(path_type=Path, file_okay=False), help="The run folder."
+)
+device_option = click.option("--device", help="The device's address, e.g. qemu:// or local:// [default: the target's]")
+emulator_option = click.option(
+    "--emulator-args",
+    default="",
+    help="Further arguments for the emulator, in one string: a plugin, a trace. Only for emulated targets.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+repeat_option = click.option(
+    "--repeat", default=20, show_default=True, type=click.IntRange(1, 100_000), help="Timed inferences."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(edgecompress.__version__, prog_name="edgecompress")
+@click.option("--verbose", "-v", is_flag=True, help="Log what is done, on stderr.")
+def group(verbose: bool) -> None:
+    """Compress a trained network, compile it for a device, deploy it, and measure it there.
+
+    \b
+    Examples:
+      edgecompress run examples/wakeword.toml --target mps2-an386 -o runs/wakeword
+      edgecompress run network.onnx --target host -o runs/network
+      edgecompress check network.onnx --target mps2-an386
+    """
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING, format="%(name)s: %(message)s")
+
+
+@group.command()
+@source_argument
+@target_option
+@output_option
+@device_option
+@emulator_option
+@repeat_option
+@json_option
+def run(
+    source: Path,
+    target_name: str,
+    folder: Path,
+    device: str | None,
+    emulator_args: str,
+    repeat: int,
+    as_json: bool,
+) -> None:
+    """Take SOURCE, a recipe or a model file, through all stages to a report.
+
+    A model file alone is compiled as it is, with seeded test vectors. The same command again goes on where an
+    interrupted run stopped, and repeats only what changed.
+
+    \b
+    Examples:
+      edgecompress run examples/wakeword.toml -t mps2-an386 -o runs/wakeword
+      edgecompress run network.onnx -t mps3-an547 -o runs/network --json
+    """
+    from edgecompress import pipeline
+    from edgecompress.core import target
+
+    chosen = target.load(target_name)
+    with _display() as display:
+        report = pipeline.run_all(source, chosen, folder, display, _choice(device, emulator_args), repeat)
+    _print_report(report, folder, as_json)
+    pipeline.raise_if_limits_missed(report)
+
+
+@group.command()
+@source_argument
+@output_option
+@json_option
+def compress(source: Path, folder: Path, as_json: bool) -> None:
+    """Apply the steps of SOURCE, a recipe, to its model. Writes RUN/model.
+
+    \b
+    Example:
+      edgecompress compress examples/wakeword.toml -o runs/wakeword
+    """
+    from edgecompress import pipeline
+
+    with _display() as display:
+        done = pipeline.compress(source, folder, display)
+    _print_stage(done, "compress", folder / "model", as_json)
+
+
+@group.command("compile")
+@run_argument
+@target_option
+@json_option
+def compile_command(run_folder: Path, target_name: str, as_json: bool) -> None:
+    """Compile the compressed network of RUN for a target. Writes RUN/bundle.
+
+    \b
+    Example:
+      edgecompress compile runs/wakeword -t mps2-an386
+    """
+    from edgecompress import pipeline
+    from edgecompress.core import target
+
+    chosen = target.load(target_name)
+    with _display() as display:
+        opened = _open(run_folder, display)
+        pipeline.compile_network(opened, chosen)
+    _print_stage(opened, "compile", run_folder / "bundle", as_json)
+
+
+@group.command()
+@run_argument
+@device_option
+@emulator_option
+@json_option
+def deploy(run_folder: Path, device: str | None, emulator_args: str, as_json: bool) -> None:
+    """Bring the bundle of RUN onto the device and verify it there. Writes RUN/deployment.json.
+
+    Success means: the device answered with the bundle's build id and reproduced its test vectors byte for byte.
+
+    \b
+    Example:
+      edgecompress deploy runs/wakeword
+    """
+    from edgecompress import pipeline
+
+    with _display() as display:
+        opened = _open(run_folder, display)
+        pipeline.deploy(opened, _choice(device, emulator_args))
+    _print_stage(opened, "deploy", run_folder / "deployment.json", as_json)
+
+
+@group.command()
+@run_argument
+@device_option
+@emulator_option
+@repeat_option
+@json_option
+def profile(run_folder: Path, device: str | None, emulator_args: str, repeat: int, as_json: bool) -> None:
+    """Measure the deployed network of RUN: latency, memory, layers, accuracy. Writes RUN/measurements.json.
+
+    \b
+    Example:
+      edgecompress profile runs/wakeword --repeat 100
+    """
+    from edgecompress import pipeline
+
+    with _display() as display:
+        opened = _open(run_folder, display)
+        pipeline.profile(opened, _choice(device, emulator_args), repeat)
+    _print_stage(opened, "profile", run_folder / "measurements.json", as_json)
+
+
+@group.command("report")
+@run_argument
+@json_option
+def report_command(run_folder: Path, as_json: bool) -> None:
+    """Write the report of RUN: report.json, report.md, report.html.
+
+    \b
+    Example:
+      edgecompress report runs/wakeword
+    """
+    from edgecompress import pipeline
+
+    with _display() as display:
+        report = pipeline.report(_open(run_folder, display))
+    _print_report(report, run_folder, as_json)
+    pipeline.raise_if_limits_missed(report)
+
+
+@group.command()
+@source_argument
+@target_option
+@json_option
+def check(source: Path, target_name: str, as_json: bool) -> None:
+    """Say whether SOURCE, a model file, a recipe or a run folder, fits a target, before anything is built.
+
+    \b
+    Example:
+      edgecompress check network.onnx -t mps2-an386
+    """
+    from edgecompress import pipeline
+    from edgecompress.core import target
+
+    fit = pipeline.check(source, target.load(target_name))
+    if as_json:
+        click.echo(fit.model_dump_json())
+    else:
+        from edgecompress.cli.tables import print_fit
+
+        print_fit(fit)
+    fit.raise_if_too_big()
+
+
+@group.group("targets")
+def targets_group() -> None:
+    """List and show target profiles."""
+
+
+@targets_group.command("list")
+@json_option
+def list_targets(as_json: bool) -> None:
+    """List the shipped profiles."""
+    from edgecompress.core import target
+
+    profiles = [target.load(name) for name in target.names()]
+    if as_json:
+        click.echo(json.dumps({"targets": [profile.model_dump(mode="json") for profile in profiles]}))
+        return
+    from edgecompress.cli.tables import print_targets
+
+    print_targets(profiles)
+
+
+@targets_group.command("show")
+@click.argument("name")
+@json_option
+def show_target(name: str, as_json: bool) -> None:
+    """Show one profile: a shipped one by NAME, or your own by its path."""
+    from edgecompress.core import target
+
+    shown = target.load(name)
+    if as_json:
+        click.echo(shown.model_dump_json())
+        return
+    from edgecompress.cli.tables import print_target
+
+    print_target(shown)
+
+
+def _display() -> Any:
+    from edgecompress.cli.display import Display
+
+    return Display()
+
+
+def _open(run_folder: Path, display: Any) -> Run:
+    from edgecompress.core.run_folder import Run
+
+    return Run.open(run_folder, display)
+
+
+def _choice(device: str | None, emulator_args: str) -> Any:
+    import shlex
+
+    from edgecompress.pipeline import DeviceChoice
+
+    return DeviceChoice(address=device, emulator_args=tuple(shlex.split(emulator_args)))
+
+
+def _print_stage(done: Run, stage: str, result: Path, as_json: bool) -> None:
+    if as_json:
+        record = done.record.stages[stage]
+        click.echo(json.dumps({"stage": stage, "result": str(result), "key": record.key, "seconds": record.seconds}))
+    else:
+        click.echo(result)
+
+
+def _print_report(report: Report, folder: Path, as_json: bool) -> None:
+    if as_json:
+        click.echo(report.model_dump_json())
+        return
+    from edgecompress.cli.tables import print_summary
+
+    print_summary(report, folder)

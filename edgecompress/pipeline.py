@@ -1,0 +1,247 @@
+"""The order of the stages. The only module that knows it; core/run_folder.py says what each leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgecompress.core import files, plugins, recipe
+from edgecompress.core.errors import QualityError
+from edgecompress.core.run_folder import Deployment, Observer, Profile, Run
+from edgecompress.core.values import Measurements
+
+if TYPE_CHECKING:
+    from edgecompress.compile.fit import Fit
+    from edgecompress.core.bundle import Bundle
+    from edgecompress.core.device import Device
+    from edgecompress.core.report import Baseline, Report
+    from edgecompress.core.target import Target
+    from edgecompress.core.values import Data, Model
+
+DEFAULT_REPEAT = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceChoice:
+    """Which device to use instead of the target's own link, and what to hand to an emulator."""
+
+    address: str | None = None
+    emulator_args: tuple[str, ...] = ()
+
+
+def compress(source: Path, folder: Path, observer: Observer) -> Run:
+    """Load the network and its data, and apply the recipe's steps in order. Writes RUN/model/."""
+    run = Run.begin(folder, source, observer)
+    asked = run.record.recipe
+    inputs = {"recipe": asked.model_dump(mode="json", exclude={"limits"}), "model": _hash_if_there(asked.model)}
+    if asked.data is not None and asked.data.file is not None:
+        inputs["data"] = _hash_if_there(asked.data.file)
+    with run.stage("compress", inputs, "model") as key:
+        if key is not None:
+            _compress(run)
+    return run
+
+
+def compile_network(run: Run, chosen: Target) -> Bundle:
+    """Check that the network fits, compile it and verify the host program. Writes RUN/bundle/."""
+    from edgecompress import compile as compiler
+
+    run.choose_target(chosen)
+    inputs = {"model": run.key("compress"), "target": chosen.model_dump(mode="json")}
+    with run.stage("compile", inputs, "bundle/manifest.json") as key:
+        if key is not None:
+            model = _load(run, "model")
+            compiler.check(model, chosen).raise_if_too_big()
+            compiler.build(
+                model, chosen, run.folder / "bundle", samples=run.evaluation(), progress=run.observer.progress
+            )
+    return run.bundle()
+
+
+def deploy(run: Run, choice: DeviceChoice) -> Deployment:
+    """Bring the bundle onto the device and prove that it runs there. Writes RUN/deployment.json."""
+    inputs = {"bundle": run.key("compile"), "device": [choice.address, *choice.emulator_args]}
+    with run.stage("deploy", inputs, "deployment.json") as key:
+        if key is not None:
+            bundle = run.bundle()
+            with connect(run.target, choice) as device:
+                device.install(bundle, run.observer.progress)
+                deployment = Deployment(
+                    device=device.description,
+                    emulated=device.emulated,
+                    target=bundle.manifest.target,
+                    build_id=bundle.manifest.build_id,
+                    verified_vectors=bundle.manifest.vectors.count,
+                )
+            run.write("deployment.json", deployment)
+    return run.read("deployment.json", Deployment, by="deploy")
+
+
+def profile(run: Run, choice: DeviceChoice, repeat: int = DEFAULT_REPEAT) -> Profile:
+    """Ask the device every question that measure/ knows. Writes RUN/measurements.json."""
+    inputs = {"deployment": run.key("deploy"), "device": [choice.address, *choice.emulator_args], "repeat": repeat}
+    with run.stage("profile", inputs, "measurements.json") as key:
+        if key is not None:
+            with connect(run.target, choice) as device:
+                device.install(run.bundle(), run.observer.progress)
+                found = _measure(run, device, repeat)
+                result = Profile(device=device.description, emulated=device.emulated, measurements=found)
+            run.write("measurements.json", result)
+    return run.read("measurements.json", Profile, by="profile")
+
+
+def run_all(
+    source: Path, chosen: Target, folder: Path, observer: Observer, choice: DeviceChoice, repeat: int
+) -> Report:
+    """All stages in order. What is up to date is kept."""
+    run = compress(source, folder, observer)
+    compile_network(run, chosen)
+    deploy(run, choice)
+    profile(run, choice, repeat)
+    return report(run)
+
+
+def report(run: Run) -> Report:
+    """Put everything together and write RUN/report.*, one file for each format that report/ knows."""
+    inputs = {"profile": run.key("profile"), "limits": run.record.recipe.limits.model_dump(mode="json")}
+    with run.stage("report", inputs, "report.json") as key:
+        if key is not None:
+            _write_report(run)
+    from edgecompress.core.report import Report
+
+    return run.read("report.json", Report, by="report")
+
+
+def raise_if_limits_missed(report: Report) -> None:
+    """Raise QualityError naming every limit of the recipe that was missed, with its figure."""
+    missed = [limit for candidate in report.candidates for limit in candidate.limits if not limit.passed]
+    if not missed:
+        return
+    lines = [
+        f"{limit.metric} is {limit.missing if limit.value is None else f'{limit.value:,g}'}, "
+        f"and must be {limit.rule} {limit.limit:,g}"
+        for limit in missed
+    ]
+    raise QualityError("; ".join(lines), hint="the report says where it comes from; change the steps or the limits")
+
+
+def check(source: Path, chosen: Target) -> Fit:
+    """Say whether a network fits a target, before anything is built or written.
+
+    `source` is a model file, a recipe (its model as given), or a run folder (its compressed network).
+    """
+    from edgecompress import compile as compiler
+    from edgecompress import models
+
+    if source.is_dir():
+        return compiler.check(models.load(source / "model" / "model.onnx"), chosen)
+    asked = recipe.load_or_wrap(source)
+    return compiler.check(models.load(asked.model, name=asked.name, shapes=asked.shapes), chosen)
+
+
+@contextmanager
+def connect(chosen: Target, choice: DeviceChoice) -> Iterator[Device]:
+    """Reach the device: by the target's own link, or by an address like `qemu://` or `local://`."""
+    link, _, address = (choice.address or f"{chosen.link}://").partition("://")
+    module = plugins.find("deploy", link, where="--device" if choice.address else f"target {chosen.name}: link")
+    with module.connect(chosen, address or None, emulator_args=choice.emulator_args) as device:
+        yield device
+
+
+def _compress(run: Run) -> None:
+    from edgecompress import models
+    from edgecompress.core import data as data_source
+    from edgecompress.core.values import Context
+
+    asked = run.record.recipe
+    baseline = models.load(asked.model, name=asked.name, shapes=asked.shapes)
+    data = data_source.load(asked.data, baseline.inputs) if asked.data is not None else None
+    context = Context(data=data, progress=run.observer.progress)
+    model = baseline
+    for number, step in enumerate(asked.steps, start=1):
+        method = plugins.find("compress", step.method, where=f"{run.record.source}: step {number}")
+        model = method.apply(model, step.options, context)
+    with files.whole_folder(run.folder / "model") as draft:
+        models.save(baseline, draft / "baseline.onnx")
+        models.save(model, draft / "model.onnx")
+        if data is not None:
+            _save_evaluation(data, draft / "evaluation.npz")
+
+
+def _load(run: Run, which: str) -> Model:
+    """Load the network as it was given (`baseline`) or as it is compiled (`model`)."""
+    from edgecompress import models
+
+    return models.load(run.folder / "model" / f"{which}.onnx")
+
+
+def _save_evaluation(data: Data, path: Path) -> None:
+    import numpy as np
+
+    arrays = {f"input:{name}": value for name, value in data.evaluation.inputs.items()}
+    if data.evaluation.labels is not None:
+        arrays["labels"] = data.evaluation.labels
+    np.savez(path, allow_pickle=False, **arrays)
+
+
+def _measure(run: Run, device: Device, repeat: int) -> Measurements:
+    from edgecompress.core.values import Evidence
+
+    asked = run.record.recipe
+    bundle = run.bundle()
+    evidence = Evidence(
+        model=_load(run, "model"),
+        baseline=_load(run, "baseline"),
+        evaluation=run.evaluation(),
+        note=asked.data.note if asked.data is not None else "",
+        repeat=repeat,
+        progress=run.observer.progress,
+    )
+    found = [
+        plugins.find("measure", name, where="measure").read(device, bundle, evidence)
+        for name in plugins.names("measure")
+    ]
+    return Measurements(
+        metrics=tuple(metric for each in found for metric in each.metrics),
+        layers=tuple(layer for each in found for layer in each.layers),
+    )
+
+
+def _write_report(run: Run) -> None:
+    from edgecompress.core.report import assemble, candidate
+
+    asked = run.record.recipe
+    profiled = run.read("measurements.json", Profile, by="profile")
+    manifest = run.bundle().manifest
+    report = assemble(
+        name=manifest.name,
+        created=datetime.now(UTC).replace(microsecond=0),
+        target=run.target,
+        device=profiled.device,
+        emulated=profiled.emulated,
+        baseline=_summarise(_load(run, "baseline")),
+        candidates=[candidate(manifest, [profiled.measurements], asked.limits)],
+        notes=[asked.data.note] if asked.data is not None else [],
+        tools=manifest.tools,
+    )
+    for name in plugins.names("report"):
+        module = plugins.find("report", name, where="report")
+        files.write_whole(run.folder / module.FILE_NAME, module.render(report))
+
+
+def _summarise(model: Model) -> Baseline:
+    from onnx import numpy_helper
+
+    from edgecompress.core.report import Baseline
+
+    parameters = sum(numpy_helper.to_array(tensor).nbytes for tensor in model.graph.graph.initializer)
+    return Baseline(name=model.name, dtype="int8" if model.is_quantized else "float32", parameter_bytes=parameters)
+
+
+def _hash_if_there(path: Path) -> str | None:
+    """The content's hash; a missing file is reported by the stage that reads it."""
+    return files.sha256(path) if path.is_file() else None
