@@ -1,0 +1,176 @@
+"""Does the device compute what it should: byte for byte as the host program, and how near to ONNX Runtime."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgecompress.core.bundle import Bundle
+from edgecompress.core.values import Array, Evidence, Measurement, Measurements, Model, TensorSpec
+from edgecompress.measure import _clock, _outputs
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgecompress.core.device import Device
+
+LEAST_CLASSES = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Compared:
+    """The device's outputs, and the conditions and origin that all figures share."""
+
+    outputs: _outputs.Outputs
+    how: _clock.How
+    description: str
+    samples: str
+
+    def measure(
+        self, metric: str, unit: str, value: float, samples: tuple[float, ...], other: str, **more: str
+    ) -> Measurement:
+        return Measurement(
+            metric=metric,
+            unit=unit,
+            value=value,
+            samples=samples,
+            how=self.how,
+            instrument=f"{self.description} against {other}",
+            conditions={"samples": self.samples, **more},
+        )
+
+    def absent(self, metric: str, unit: str, why: str) -> Measurement:
+        return Measurement(metric=metric, unit=unit, value=None, how=self.how, missing=why)
+
+
+def read(device: Device, bundle: Bundle, evidence: Evidence) -> Measurements:
+    """Compare the device's outputs on the test vectors and the evaluation samples.
+
+    `device_mismatched_bytes` against the host program: the sum over the samples. `onnxruntime_max_lsb` against ONNX
+    Runtime on the compiled QDQ graph: the largest difference in quantization steps of the output.
+    `onnxruntime_max_relative_error` where the output has no step: the largest difference in a sample divided by its
+    largest magnitude. `onnxruntime_top1_agreement`: the fraction of samples with the same class.
+    """
+    parts = [bundle.vectors()[0]]
+    if evidence.evaluation is not None and evidence.evaluation.count:
+        parts.append(dict(evidence.evaluation.inputs))
+    on_device = _join([_outputs.of_device(device, bundle, part, evidence.progress) for part in parts])
+    inputs = _join(parts)
+    on_host = _outputs.of_host(bundle, inputs, evidence.progress)
+    reference = _outputs.of_onnxruntime(evidence.model, inputs, evidence.progress)
+    compared = _Compared(
+        outputs=on_device, how=_clock.how(device), description=device.description, samples=_sample_words(parts)
+    )
+    return Measurements(
+        metrics=(
+            _mismatched_bytes(compared, on_host),
+            *_distance(compared, reference, evidence.model),
+            _agreement(compared, reference, evidence.model.outputs[0]),
+        )
+    )
+
+
+def output_steps(model: Model) -> dict[str, float | None]:
+    """The quantization step of every output: 1 for an integer one, the scale of the DequantizeLinear that makes a
+    float one, None for a float output that is not made by a DequantizeLinear with one scale.
+    """
+    return {
+        spec.name: 1.0 if spec.dtype != "float32" else _dequantize_scale(model, spec.name) for spec in model.outputs
+    }
+
+
+def _dequantize_scale(model: Model, output: str) -> float | None:
+    from onnx import numpy_helper
+
+    graph = model.graph.graph
+    maker = next((node for node in graph.node if output in node.output), None)
+    if maker is None or maker.op_type != "DequantizeLinear":
+        return None
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    scale = constants.get(maker.input[1])
+    if scale is None:
+        return None
+    values = numpy_helper.to_array(scale)
+    return float(values.reshape(-1)[0]) if values.size == 1 else None
+
+
+def _join(parts: list[dict[str, Array]]) -> dict[str, Array]:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _sample_words(parts: list[dict[str, Array]]) -> str:
+    words = [f"{_outputs.count(parts[0]):,} test vectors"]
+    words += [f"{_outputs.count(part):,} evaluation samples" for part in parts[1:]]
+    return " and ".join(words)
+
+
+def _mismatched_bytes(compared: _Compared, on_host: _outputs.Outputs) -> Measurement:
+    wrong = sum(
+        (_bytes(values) != _bytes(on_host[name])).sum(axis=1, dtype=np.int64)
+        for name, values in compared.outputs.items()
+    )
+    samples = _floats(np.asarray(wrong))
+    return compared.measure("device_mismatched_bytes", "bytes", sum(samples), samples, "the bundle's host program")
+
+
+def _distance(compared: _Compared, reference: _outputs.Outputs, model: Model) -> tuple[Measurement, ...]:
+    steps = output_steps(model)
+    unknown = [name for name, step in steps.items() if step is None]
+    if not unknown:
+        return (_max_lsb(compared, reference, {name: step for name, step in steps.items() if step is not None}),)
+    why = f"the output {unknown[0]} is not quantized; see onnxruntime_max_relative_error"
+    return (compared.absent("onnxruntime_max_lsb", "LSB", why), _max_relative_error(compared, reference))
+
+
+def _max_lsb(compared: _Compared, reference: _outputs.Outputs, steps: dict[str, float]) -> Measurement:
+    each = {name: np.rint(_difference(compared, reference, name) / step) for name, step in steps.items()}
+    samples = _floats(np.maximum.reduce(list(each.values())))
+    more = {f"step of {name}": f"{step:g}" for name, step in steps.items()}
+    other = _outputs.onnxruntime_name()
+    return compared.measure("onnxruntime_max_lsb", "LSB", max(samples), samples, other, **more)
+
+
+def _max_relative_error(compared: _Compared, reference: _outputs.Outputs) -> Measurement:
+    each = []
+    for name in compared.outputs:
+        size = np.abs(_flat(reference[name])).max(axis=1)
+        error = _difference(compared, reference, name)
+        each.append(np.divide(error, size, out=error.copy(), where=size > 0))
+    samples = _floats(np.maximum.reduce(each))
+    return compared.measure(
+        "onnxruntime_max_relative_error",
+        "ratio",
+        max(samples),
+        samples,
+        _outputs.onnxruntime_name(),
+        relative_to="the largest magnitude in the sample's output",
+    )
+
+
+def _agreement(compared: _Compared, reference: _outputs.Outputs, spec: TensorSpec) -> Measurement:
+    name, unit = "onnxruntime_top1_agreement", "fraction"
+    if spec.elements < LEAST_CLASSES:
+        return compared.absent(name, unit, f"the output {spec.name} has one element; top-1 needs several")
+    same = _outputs.top1(compared.outputs, spec) == _outputs.top1(reference, spec)
+    rule = f"first largest element of the output {spec.name}"
+    return compared.measure(name, unit, float(same.mean()), _floats(same), _outputs.onnxruntime_name(), rule=rule)
+
+
+def _difference(compared: _Compared, reference: _outputs.Outputs, name: str) -> NDArray[np.float64]:
+    """The largest absolute difference of each sample in one output, as (n,)."""
+    difference: NDArray[np.float64] = np.abs(_flat(compared.outputs[name]) - _flat(reference[name])).max(axis=1)
+    return difference
+
+
+def _flat(values: Array) -> NDArray[np.float64]:
+    return values.reshape(len(values), -1).astype(np.float64)
+
+
+def _bytes(values: Array) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(values).reshape(len(values), -1).view(np.uint8)
+
+
+def _floats(values: Array) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)

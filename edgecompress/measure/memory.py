@@ -1,0 +1,108 @@
+"""Flash and RAM: what the network adds to the firmware, the planned arena, and the stack's high-water mark."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgecompress.core.bundle import Bundle
+from edgecompress.core.values import Evidence, Measurement, Measurements
+from edgecompress.measure import _clock, _outputs
+
+if TYPE_CHECKING:
+    from edgecompress.core.device import Device
+
+SECTIONS = "ELF sections"
+PAINTED_STACK = "painted stack, high-water mark"
+ADDED = "less the same firmware with an empty network"
+
+
+def read(device: Device, bundle: Bundle, evidence: Evidence) -> Measurements:
+    """Read sizes from the bundle's manifest and, after one more inference, the stack's mark from the device.
+
+    `flash_bytes` and the static part of `ram_bytes` are what the network adds to the same firmware with an empty
+    network; `ram_bytes` is that static part (the arena included) and the whole stack.
+    """
+    sizes = bundle.manifest.sizes
+    evidence.progress("read the stack's mark", 0, 1)
+    stack = _stack(device, bundle)
+    evidence.progress("read the stack's mark", 1, 1)
+    flash = _size("flash_bytes", sizes.flash_bytes, {"counted": f"text and data, {ADDED}"})
+    whole = {"counted": "text and data of the whole firmware"}
+    return Measurements(
+        metrics=(
+            flash,
+            _ram(sizes.static_ram_bytes, stack),
+            _arena(bundle),
+            stack,
+            _size("firmware_flash_bytes", sizes.firmware_flash_bytes, whole),
+            _size(
+                "firmware_static_ram_bytes",
+                sizes.firmware_static_ram_bytes,
+                {"counted": "data and bss of the whole firmware, without stack"},
+            ),
+        )
+    )
+
+
+def _size(metric: str, value: int, conditions: dict[str, str]) -> Measurement:
+    return Measurement(
+        metric=metric, unit="bytes", value=value, samples=(value,), instrument=SECTIONS, conditions=conditions
+    )
+
+
+def _arena(bundle: Bundle) -> Measurement:
+    arena = bundle.manifest.arena
+    return Measurement(
+        metric="arena_bytes",
+        unit="bytes",
+        value=arena.bytes,
+        samples=(arena.bytes,),
+        how="computed",
+        instrument="arena planner",
+        conditions={"lower bound": f"{arena.bound:,} bytes live at layer {arena.peak_layer}"},
+    )
+
+
+def _stack(device: Device, bundle: Bundle) -> Measurement:
+    inputs, _ = bundle.vectors()
+    device.run(_outputs.one(inputs, 0))
+    mark = device.read_stats().stack_bytes
+    how = _clock.how(device)
+    if not mark:
+        return Measurement(
+            metric="stack_bytes",
+            unit="bytes",
+            value=None,
+            how=how,
+            missing=f"the port {bundle.manifest.port} does not count its stack",
+        )
+    return Measurement(
+        metric="stack_bytes",
+        unit="bytes",
+        value=mark,
+        samples=(mark,),
+        how=how,
+        instrument=PAINTED_STACK,
+        conditions={"counted": "the deepest stack since the start, the command loop included"},
+    )
+
+
+def _ram(static: int, stack: Measurement) -> Measurement:
+    if stack.value is None:
+        return Measurement(
+            metric="ram_bytes",
+            unit="bytes",
+            value=None,
+            how=stack.how,
+            missing=f"{stack.missing}; the static part is {static:,} bytes",
+        )
+    total = static + stack.value
+    return Measurement(
+        metric="ram_bytes",
+        unit="bytes",
+        value=total,
+        samples=(total,),
+        how=stack.how,
+        instrument=f"{SECTIONS}; {PAINTED_STACK}",
+        conditions={"counted": f"{static:,} bytes of data and bss ({ADDED}) and {stack.value:,.0f} bytes of stack"},
+    )
