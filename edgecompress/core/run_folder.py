@@ -25,8 +25,10 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 import edgecompress
-from edgecompress.core import bundle, files, recipe, target
+from edgecompress.core import bundle, files
+from edgecompress.core import recipe as recipes
 from edgecompress.core.errors import ConfigError
+from edgecompress.core.target import Target
 from edgecompress.core.values import FileValue, Measurements, Samples
 
 RUN_VERSION = 1
@@ -71,8 +73,8 @@ class RunRecord(FileValue):
 
     version: int = RUN_VERSION
     source: str
-    recipe: recipe.Recipe
-    target: target.Target | None = None
+    recipe: recipes.Recipe
+    target: Target | None = None
     stages: dict[str, StageRecord] = {}
 
 
@@ -113,7 +115,7 @@ class Run:
 
         Raises ConfigError when the folder holds something that no run wrote.
         """
-        asked = recipe.load_or_wrap(source)
+        asked = recipes.load_or_wrap(source)
         if (folder / "run.json").exists():
             was = cls.open(folder, observer).record
             record = was.model_copy(update={"source": str(source), "recipe": asked})
@@ -124,13 +126,13 @@ class Run:
         return cls(folder, record, observer)
 
     @property
-    def target(self) -> target.Target:
+    def target(self) -> Target:
         """The target that `compile` was asked for."""
         if self.record.target is None:
             raise ConfigError(f"{self.folder} has no target yet", hint="run `edgecompress compile` first")
         return self.record.target
 
-    def choose_target(self, chosen: target.Target) -> None:
+    def choose_target(self, chosen: Target) -> None:
         """Compile for this target from now on."""
         self.record = self.record.model_copy(update={"target": chosen})
 
