@@ -1,0 +1,66 @@
+"""Read the input and output TensorSpecs of a graph, with scale and zero point where they are 8-bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto, numpy_helper
+
+from edgecompress.core.errors import ModelError
+from edgecompress.core.values import TensorSpec
+from edgecompress.models._onnx_shapes import dims_of, show
+
+MOVES = frozenset({"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"})
+"""Operators that move values and leave them as they are, so that the quantization behind them still holds."""
+
+
+def read(proto: ModelProto, path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Return the specs of inputs and outputs. Raises ModelError when there is none or a batch is not 1."""
+    graph = proto.graph
+    inputs = tuple(_spec(info, _quantization_after(graph, info.name), path) for info in graph.input)
+    outputs = tuple(_spec(info, _quantization_before(graph, info.name), path) for info in graph.output)
+    if not inputs:
+        raise ModelError(f"{path} has no input; its output is constant", hint="export the network with its input")
+    return inputs, outputs
+
+
+def _spec(info: ValueInfoProto, quantization: tuple[float, int] | None, path: Path) -> TensorSpec:
+    shape = tuple(int(dim) for dim in dims_of(info))
+    dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(info.type.tensor_type.elem_type)).name
+    if not shape or shape[0] != 1:
+        raise ModelError(
+            f"{path}: {info.name!r} {show(shape)}: the first dimension must be the batch, and 1",
+            hint="export the network so that every input and output is (batch, …)",
+        )
+    scale, zero_point = quantization if quantization and dtype != "float32" else (None, None)
+    return TensorSpec.model_validate(
+        {"name": info.name, "shape": shape, "dtype": dtype, "scale": scale, "zero_point": zero_point}
+    )
+
+
+def _quantization_after(graph: GraphProto, name: str) -> tuple[float, int] | None:
+    for node in (node for node in graph.node if name in node.input[:1]):
+        if node.op_type == "DequantizeLinear":
+            return _parameters(graph, node)
+        if node.op_type in MOVES:
+            return _quantization_after(graph, node.output[0])
+    return None
+
+
+def _quantization_before(graph: GraphProto, name: str) -> tuple[float, int] | None:
+    for node in (node for node in graph.node if name in node.output):
+        if node.op_type == "QuantizeLinear":
+            return _parameters(graph, node)
+        if node.op_type in MOVES:
+            return _quantization_before(graph, node.input[0])
+    return None
+
+
+def _parameters(graph: GraphProto, node: NodeProto) -> tuple[float, int] | None:
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    scale, *zero_point = [numpy_helper.to_array(constants[name]) for name in node.input[1:] if name]
+    if scale.size != 1:
+        return None
+    return float(scale.item()), int(zero_point[0].item()) if zero_point else 0
