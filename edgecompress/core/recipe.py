@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from edgecompress.core import toml_file
 from edgecompress.core.values import FileValue
@@ -16,17 +17,27 @@ class DataSource(FileValue):
     """Where the samples come from: an .npz file, or a function of the user's own.
 
     `file`: an .npz with the array `inputs` names and, for accuracy, the array `labels` names.
-    `function`: `module:function`, called without arguments; returns (inputs, labels or None).
+    `function`: `module:function`, called without arguments; returns (inputs, labels or None); several inputs as a dict.
+    Its module is looked for in `module_folder` (the recipe's own folder when not given), then on PYTHONPATH.
     `calibration_per_class` or `calibration_count` samples, the first ones of the file, calibrate; the rest is scored.
     """
 
     file: Path | None = None
     function: str | None = Field(default=None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    module_folder: Path | None = None
     inputs: str = "inputs"
     labels: str | None = None
     calibration_per_class: int | None = Field(default=None, gt=0)
     calibration_count: int | None = Field(default=None, gt=0)
     note: str = ""
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Self:
+        if (self.file is None) == (self.function is None):
+            raise ValueError("give either `file` or `function`")
+        if self.calibration_per_class is not None and self.calibration_count is not None:
+            raise ValueError("give `calibration_per_class` or `calibration_count`, not both")
+        return self
 
 
 class Step(FileValue):
@@ -63,8 +74,9 @@ def load(path: Path) -> Recipe:
     recipe = toml_file.load(path, Recipe, what="recipe")
     base = path.resolve().parent
     data = recipe.data
-    if data is not None and data.file is not None:
-        data = data.model_copy(update={"file": base / data.file})
+    if data is not None:
+        folder = base / (data.module_folder or "")
+        data = data.model_copy(update={"file": data.file and base / data.file, "module_folder": folder})
     return recipe.model_copy(update={"model": base / recipe.model, "data": data})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,9 @@ from pydantic import BaseModel, ValidationError
 from edgecompress.core.errors import ConfigError
 
 T = TypeVar("T", bound=BaseModel)
+
+SCALARS = frozenset({"str", "int", "float", "bool"})
+"""The names under which pydantic reports the members of a union of plain types."""
 
 
 def load(path: Path, kind: type[T], *, what: str, extra: dict[str, Any] | None = None) -> T:
@@ -35,18 +39,37 @@ def load(path: Path, kind: type[T], *, what: str, extra: dict[str, Any] | None =
 def parse(table: dict[str, Any], kind: type[T], *, where: str) -> T:
     """Validate a table into `kind`; the ConfigError's message names `where` and the first wrong key."""
     try:
-        return kind.model_validate(table)
+        # As JSON, pydantic's strict mode still takes lists for tuples and text for paths, but no "5" for 5.
+        return kind.model_validate_json(json.dumps(table, default=str), strict=True)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            known = _keys_beside(kind, first["loc"])
-            near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
-            raise ConfigError(f"{where}: unknown key {key!r}", hint=hint) from error
-        if first["type"] == "missing":
-            raise ConfigError(f"{where}: the key {key!r} is missing") from error
-        raise ConfigError(f"{where}: {key}: {first['msg']} (got {first['input']!r})") from error
+        raise _config_error(error, kind, where) from error
+
+
+def _config_error(error: ValidationError, kind: type[BaseModel], where: str) -> ConfigError:
+    """Say the first thing that is wrong; an unknown key comes first, it is often a needed one misspelt."""
+    details = sorted(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
+    first = details[0]
+    key = _key(first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = _keys_beside(kind, first["loc"])
+        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+        return ConfigError(f"{where}: unknown key {key}", hint=hint)
+    if first["type"] == "missing":
+        return ConfigError(f"{where}: the key {key} is missing")
+    if first["type"] == "value_error":
+        return ConfigError(f"{where}: {key}: {first['ctx']['error']}")
+    expected = "Input should be text, a number or a boolean" if first["loc"][-1] in SCALARS else first["msg"]
+    return ConfigError(f"{where}: {key}: {expected} (got {first['input']!r})")
+
+
+def _key(location: tuple[int | str, ...]) -> str:
+    """`'steps.method' (entry 2)`: the dotted key, and which entry of a list it stands in."""
+    if not location:
+        return "the file as a whole"
+    dotted = ".".join(part for part in location if isinstance(part, str) and part not in SCALARS)
+    entries = "".join(f" (entry {part + 1})" for part in location if isinstance(part, int))
+    return f"{dotted!r}{entries}"
 
 
 def _keys_beside(kind: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

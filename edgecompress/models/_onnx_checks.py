@@ -109,7 +109,7 @@ def external_tensors(proto: ModelProto, path: Path) -> list[TensorProto]:
 
 
 def check_quantization(proto: ModelProto, path: Path) -> None:
-    """Check every scale (finite, above zero) and zero point (inside its type, 0 for int32), and that they are constant."""
+    """Check that scales (finite, above zero) and zero points (inside their type, 0 for int32) are constants."""
     constants = {tensor.name: tensor for tensor in proto.graph.initializer}
     shapes = {
         info.name: tuple(dim.dim_value for dim in info.type.tensor_type.shape.dim)

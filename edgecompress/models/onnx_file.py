@@ -15,8 +15,8 @@ from types import MappingProxyType
 from typing import Any
 
 import onnx
-from google.protobuf.message import DecodeError
-from onnx import ModelProto, TensorProto
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx import ModelProto, TensorProto, external_data_helper, inliner, version_converter
 from pydantic import TypeAdapter, ValidationError
 
 from edgecompress.core import files
@@ -33,7 +33,7 @@ NAME_KEY = "edgecompress.name"
 STEPS_KEY = "edgecompress.steps"
 NO_SHAPES: Mapping[str, tuple[int, ...]] = MappingProxyType({})
 FOLDED_BYTES_LIMIT = 64 * 2**20
-"""A constant that folding would make larger than this stays a computation: a few bytes of file can ask for gigabytes."""
+"""What folding would make larger stays a computation: a few bytes of file can ask for gigabytes of constant."""
 
 _STEPS = TypeAdapter(tuple[AppliedStep, ...])
 
@@ -112,7 +112,7 @@ def _load_external_weights(proto: ModelProto, path: Path) -> None:
         return
     try:
         for tensor in external:
-            onnx.external_data_helper.load_external_data_for_tensor(tensor, str(path.parent.resolve()))
+            external_data_helper.load_external_data_for_tensor(tensor, str(path.parent.resolve()))
             tensor.data_location = TensorProto.DEFAULT
             del tensor.external_data[:]
     except (onnx.checker.ValidationError, ValueError, OSError) as error:
@@ -126,9 +126,9 @@ def _in_one_graph(proto: ModelProto, path: Path) -> ModelProto:
     """Inline model-local functions (torch.onnx writes them) and raise an old operator set to OPSET_WANTED."""
     try:
         if proto.functions:
-            proto = onnx.inliner.inline_local_functions(proto)
+            proto = inliner.inline_local_functions(proto)
         if checks.opset(proto) < checks.OPSET_FLOOR:
-            proto = onnx.version_converter.convert_version(proto, checks.OPSET_WANTED)
+            proto = version_converter.convert_version(proto, checks.OPSET_WANTED)
     except Exception as error:
         # Both are C++ behind a binding that throws several unrelated types.
         raise ModelError(
