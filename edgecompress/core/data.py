@@ -159,7 +159,7 @@ def _last_line(error: Exception) -> str:
 
 def _checked(array: Array, spec: TensorSpec, where: str) -> Array:
     """Return the array as the network wants it, or say what is wrong with it."""
-    wanted = ("n", *spec.shape[1:])
+    wanted: tuple[int | str, ...] = ("n", *spec.shape[1:])
     if array.ndim != len(spec.shape) or array.shape[1:] != spec.shape[1:]:
         raise ConfigError(
             f"{where}: input {spec.name!r} has the shape {_shape(array.shape)}; the network wants {_shape(wanted)}",
