@@ -1,0 +1,9 @@
+/* Arm MPS2 with FPGA image AN385 (Cortex-M3): application note DAI 0385, memory map. */
+#ifndef BOARD_H
+#define BOARD_H
+
+#define BOARD_CLOCK_HZ 25000000u
+#define BOARD_TIMER 0x40000000u
+#define BOARD_UART 0x40004000u
+
+#endif

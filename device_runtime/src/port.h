@@ -1,0 +1,28 @@
+/* What a port brings: a byte stream, a clock, and what the board or system can tell about itself. */
+#ifndef EDGERT_PORT_H
+#define EDGERT_PORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Make the stream and the clock ready. Called once, before anything else. */
+void edgert_port_start(void);
+
+/* Wait for one byte. False at the end of the stream, which only a hosted port knows. */
+bool edgert_port_read(uint8_t *byte);
+
+/* Send all of `count` bytes. */
+void edgert_port_write(const uint8_t *bytes, uint32_t count);
+
+/* A clock that never runs backwards and does not wrap within a session. */
+uint64_t edgert_port_ticks(void);
+uint64_t edgert_port_ticks_per_second(void);
+
+/* Statistics that not every port has: false, and `bytes` untouched, where there is none. */
+bool edgert_port_stack_bytes(uint64_t *bytes);
+bool edgert_port_resident_bytes(uint64_t *bytes);
+
+/* Start anew as after power-on, the fault record kept. Does not return. */
+_Noreturn void edgert_port_reset(void);
+
+#endif

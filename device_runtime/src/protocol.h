@@ -1,0 +1,71 @@
+/* The numbers of the wire protocol (docs/protocol.md). core/wire.py holds the same; a test compares them. */
+#ifndef EDGERT_PROTOCOL_H
+#define EDGERT_PROTOCOL_H
+
+#include <stdint.h>
+
+#define EDGERT_PROTOCOL_VERSION 1u
+
+#define EDGERT_HEADER_BYTES 6u
+#define EDGERT_CHECK_BYTES 4u
+#define EDGERT_MAX_PAYLOAD 256u
+#define EDGERT_FRAME_BYTES (EDGERT_HEADER_BYTES + EDGERT_MAX_PAYLOAD + EDGERT_CHECK_BYTES)
+
+/* Set in the command byte of an answer, so that an echo of a request is never taken for one. */
+#define EDGERT_ANSWER_BIT 0x80u
+
+/* As many ticks, of 8 bytes, as one answer holds. */
+#define EDGERT_MAX_TICKS (EDGERT_MAX_PAYLOAD / 8u)
+
+#define EDGERT_NO_LAYER 0xFFFFFFFFu
+
+#define EDGERT_COMMANDS(X) \
+    X(HELLO, 1) \
+    X(TENSOR, 2) \
+    X(WRITE_INPUT, 3) \
+    X(RUN, 4) \
+    X(READ_OUTPUT, 5) \
+    X(PROFILE, 6) \
+    X(STATS, 7) \
+    X(SENSORS, 8) \
+    X(FAULT, 9) \
+    X(RESET, 10)
+
+#define EDGERT_STATUSES(X) \
+    X(OK, 0) \
+    X(NO_SESSION, 1) \
+    X(UNKNOWN_COMMAND, 2) \
+    X(BAD_LENGTH, 3) \
+    X(BAD_INDEX, 4) \
+    X(BAD_RANGE, 5) \
+    X(BAD_COUNT, 6) \
+    X(UNSUPPORTED, 7)
+
+#define EDGERT_STATISTICS(X) \
+    X(STACK_BYTES, 1) \
+    X(ARENA_BYTES, 2) \
+    X(RESIDENT_BYTES, 3)
+
+#define EDGERT_FAULT_KINDS(X) \
+    X(HARD, 1) \
+    X(MEMORY, 2) \
+    X(BUS, 3) \
+    X(USAGE, 4) \
+    X(SECURE, 5) \
+    X(ILLEGAL_INSTRUCTION, 6) \
+    X(BAD_ADDRESS, 7) \
+    X(ARITHMETIC, 8) \
+    X(ABORT, 9) \
+    X(UNEXPECTED_INTERRUPT, 10)
+
+#define EDGERT_ENUM_COMMAND(name, number) EDGERT_COMMAND_##name = number,
+#define EDGERT_ENUM_STATUS(name, number) EDGERT_STATUS_##name = number,
+#define EDGERT_ENUM_STATISTIC(name, number) EDGERT_STATISTIC_##name = number,
+#define EDGERT_ENUM_FAULT(name, number) EDGERT_FAULT_##name = number,
+
+typedef enum { EDGERT_COMMANDS(EDGERT_ENUM_COMMAND) } edgert_command;
+typedef enum { EDGERT_STATUSES(EDGERT_ENUM_STATUS) } edgert_status;
+typedef enum { EDGERT_STATISTICS(EDGERT_ENUM_STATISTIC) } edgert_statistic;
+typedef enum { EDGERT_FAULT_KINDS(EDGERT_ENUM_FAULT) } edgert_fault_kind;
+
+#endif
