@@ -1,1 +1,43 @@
 """Model -> Bundle."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgecompress.core.values import no_progress
+
+if TYPE_CHECKING:
+    from edgecompress.compile.fit import Fit
+    from edgecompress.core.bundle import Bundle
+    from edgecompress.core.target import Target
+    from edgecompress.core.values import Model, Progress, Samples
+
+
+def build(
+    model: Model, target: Target, folder: Path, *, samples: Samples | None = None, progress: Progress = no_progress
+) -> Bundle:
+    """Compile a model for a target into a bundle folder, which appears only when it is whole.
+
+    The test vectors are the first samples, or seeded inputs when there are none. Raises ModelError for what cannot be
+    compiled, DoesNotFitError, MissingToolError, ToolFailedError and StorageError.
+    """
+    from edgecompress.compile import assemble, graph
+
+    origin = assemble.Origin(
+        model_sha256=hashlib.sha256(model.graph.SerializeToString(deterministic=True)).hexdigest(), steps=model.steps
+    )
+    program = graph.to_program(model, target)
+    return assemble.write_bundle(program, origin, target, folder, samples=samples, progress=progress)
+
+
+def check(model: Model, target: Target) -> Fit:
+    """Bound the flash and RAM that a model needs on a target, without running any compiler.
+
+    Raises ModelError for what cannot be compiled.
+    """
+    from edgecompress.compile import assemble, fit, graph
+
+    lowered = assemble.lower_and_plan(graph.to_program(model, target))
+    return fit.estimate(lowered.program, lowered.kernels, lowered.arena, target)

@@ -1,0 +1,155 @@
+"""Program -> bundle folder: print the C, build it, measure it, make the test vectors, write the manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import tvm
+
+from edgecompress import __version__
+from edgecompress.compile import emit_c, emit_network, emit_weights, fit, link, memory, sizes, vectors
+from edgecompress.compile.lower import Kernel, lower
+from edgecompress.compile.program import Program
+from edgecompress.core import files
+from edgecompress.core.bundle import Arena, Bundle, Manifest
+from edgecompress.core.target import Target
+from edgecompress.core.values import AppliedStep, Progress, Samples, no_progress
+
+SOURCES = Path("src")
+REFERENCE = Path("host/reference")
+NETWORK = link.Network(sources=tuple(str(SOURCES / f"{name}.c") for name in ("model", "weights", "network")))
+EMPTY_NETWORK = Path("objects/empty.c")
+STAGES = ("generate C", "compile for the device", "compile for this machine", "make test vectors")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where a program came from: the hash of its ONNX graph and the steps that the model went through."""
+
+    model_sha256: str
+    steps: tuple[AppliedStep, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lowered:
+    """A program with its kernels in C and its arena planned."""
+
+    program: Program
+    kernels: Mapping[str, Kernel]
+    arena: Arena
+
+
+def lower_and_plan(program: Program) -> Lowered:
+    """Bring a program's kernels to C and plan its arena."""
+    kernels = lower(program.kernels)
+    workspaces = {name: kernel.workspaces for name, kernel in kernels.items()}
+    return Lowered(program=program, kernels=kernels, arena=memory.plan(memory.lifetimes(program, workspaces)))
+
+
+def write_bundle(
+    program: Program,
+    origin: Origin,
+    target: Target,
+    folder: Path,
+    *,
+    samples: Samples | None = None,
+    progress: Progress = no_progress,
+) -> Bundle:
+    """Build everything in a draft folder that takes its name when it is whole.
+
+    Raises DoesNotFitError before a compiler runs when the bounds pass the target's limits, and after linking when the
+    firmware does; MissingToolError, ToolFailedError and StorageError as core.tools and core.files do.
+    """
+    progress(STAGES[0], 0, len(STAGES))
+    lowered = lower_and_plan(program)
+    bounds = fit.estimate(program, lowered.kernels, lowered.arena, target)
+    bounds.raise_if_too_big()
+    runtime = link.find_runtime(target.port)
+    inputs, about_vectors = vectors.choose_inputs(program.inputs, samples)
+    with files.whole_folder(folder) as draft:
+        build_id = _write_sources(lowered, target, runtime, draft)
+        progress(STAGES[1], 1, len(STAGES))
+        whole, empty = _build_for_device(draft, target, runtime)
+        progress(STAGES[2], 2, len(STAGES))
+        link.build_reference(draft, NETWORK, REFERENCE)
+        progress(STAGES[3], 3, len(STAGES))
+        vectors.write(draft, draft / REFERENCE, inputs, (program.inputs, program.outputs))
+        shutil.rmtree(draft / link.OBJECTS)
+        constants = emit_weights.constant_names(program)
+        manifest = Manifest(
+            name=program.name,
+            build_id=build_id.hex(),
+            target=target.name,
+            port=target.port,
+            inputs=program.inputs,
+            outputs=program.outputs,
+            steps=origin.steps,
+            model_sha256=origin.model_sha256,
+            layers=sizes.describe_layers(program, whole, constants),
+            arena=lowered.arena,
+            sizes=sizes.compare(whole, empty, program, constants),
+            vectors=about_vectors,
+            program=str(program_path(target)),
+            files=_hashes(draft),
+            tools=_tool_versions(target),
+        )
+        fit.check_linked(manifest.sizes, bounds)
+        (draft / "manifest.json").write_text(manifest.model_dump_json(indent=2) + "\n")
+    progress(STAGES[-1], len(STAGES), len(STAGES))
+    return Bundle(folder=folder, manifest=manifest)
+
+
+def program_path(target: Target) -> Path:
+    """Where in the bundle the program for the device lies."""
+    return Path("firmware.elf" if target.system == "bare" else "program")
+
+
+def _write_sources(lowered: Lowered, target: Target, runtime: link.Runtime, draft: Path) -> bytes:
+    """Write src/ and runtime/ and return the build id: a hash of all sources, the target and its flags."""
+    for used in (runtime, link.find_runtime(link.REFERENCE_PORT)):
+        link.copy_runtime(used, draft)
+    sources = {
+        **emit_c.model_sources(lowered.program, lowered.kernels, lowered.arena),
+        **emit_weights.weights_sources(lowered.program),
+    }
+    unnamed = emit_network.network_source(lowered.program, target.name, bytes(emit_network.BUILD_ID_BYTES))
+    build_id = _build_id({**sources, "network.c": unnamed}, target, runtime)
+    sources["network.c"] = emit_network.network_source(lowered.program, target.name, build_id)
+    (draft / SOURCES).mkdir()
+    for name, text in sources.items():
+        (draft / SOURCES / name).write_text(text)
+    (draft / EMPTY_NETWORK).parent.mkdir()
+    (draft / EMPTY_NETWORK).write_text(emit_network.empty_network_source(target.name))
+    return build_id
+
+
+def _build_id(sources: Mapping[str, str], target: Target, runtime: link.Runtime) -> bytes:
+    digest = hashlib.sha256()
+    for part in (target.name, *link.device_flags(target)):
+        digest.update(f"{part}\n".encode())
+    for name, text in sorted(sources.items()):
+        digest.update(f"{name} {len(text)}\n{text}".encode())
+    for name in runtime.files:
+        digest.update(f"{name} {files.sha256(runtime.folder / name)}\n".encode())
+    return digest.digest()[: emit_network.BUILD_ID_BYTES]
+
+
+def _build_for_device(draft: Path, target: Target, runtime: link.Runtime) -> tuple[sizes.Footprint, sizes.Footprint]:
+    """Link the device's program, and the same with an empty network; return what both take."""
+    link.build_device_program(draft, NETWORK, target, runtime, program_path(target))
+    empty = link.OBJECTS / "empty"
+    link.build_device_program(draft, link.Network(sources=(str(EMPTY_NETWORK),)), target, runtime, empty)
+    return sizes.read_footprint(draft / program_path(target)), sizes.read_footprint(draft / empty)
+
+
+def _hashes(draft: Path) -> dict[str, str]:
+    paths = sorted(path for path in draft.rglob("*") if path.is_file())
+    return {path.relative_to(draft).as_posix(): files.sha256(path) for path in paths}
+
+
+def _tool_versions(target: Target) -> dict[str, str]:
+    return {"edgecompress": __version__, "tvm": tvm.__version__, **link.tool_versions(target)}

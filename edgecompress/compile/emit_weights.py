@@ -1,0 +1,113 @@
+"""Print a program's constants as C: weights.h and weights.c."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgecompress.compile import c_text
+from edgecompress.compile.memory import ALIGNMENT
+from edgecompress.core.values import Array
+
+if TYPE_CHECKING:
+    from edgecompress.compile.program import Program
+
+LINE_LENGTH = 110
+
+
+def weights_sources(program: Program) -> dict[str, str]:
+    """Print the constants: file name -> text."""
+    constants = constant_names(program)
+    return {"weights.h": _weights_header(program, constants), "weights.c": _weights_source(program, constants)}
+
+
+def constant_names(program: Program) -> dict[str, str]:
+    """Give every constant that a call uses its C name; constants of equal type and bytes share one."""
+    names: dict[str, str] = {}
+    by_content: dict[tuple[str, bytes], str] = {}
+    for call in program.calls:
+        for argument in call.arguments:
+            if argument not in program.constants or argument in names:
+                continue
+            value = np.ascontiguousarray(program.constants[argument])
+            name = _unused(f"weights_{c_text.identifier(argument)}", set(by_content.values()))
+            names[argument] = by_content.setdefault((str(value.dtype), value.tobytes()), name)
+    return names
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    number = 2
+    candidate = name
+    while candidate in taken:
+        candidate = f"{name}_{number}"
+        number += 1
+    return candidate
+
+
+def _weights_header(program: Program, constants: Mapping[str, str]) -> str:
+    declarations = "\n".join(f"extern {_declare(name, value)};" for name, value in _unique(program, constants))
+    return f"""\
+/* {c_text.title(program.name)} */
+#ifndef WEIGHTS_H
+#define WEIGHTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+{declarations}
+
+#endif
+"""
+
+
+def _weights_source(program: Program, constants: Mapping[str, str]) -> str:
+    definitions = "\n".join(
+        f"{_declare(name, value)} __attribute__((aligned({ALIGNMENT}))) = {{\n{_rows(value)}}};\n"
+        for name, value in _unique(program, constants)
+    )
+    return f"""\
+/* {c_text.title(program.name)} */
+#include "weights.h"
+
+#include <math.h>
+
+{definitions}"""
+
+
+def _unique(program: Program, constants: Mapping[str, str]) -> list[tuple[str, Array]]:
+    """List each C constant once, with its value."""
+    first = {name: program.constants[key] for key, name in reversed(list(constants.items()))}
+    return [(name, first[name]) for name in dict.fromkeys(constants.values())]
+
+
+def _declare(name: str, value: Array) -> str:
+    return f"const {c_text.TYPES[str(value.dtype)]} {name}[{value.size}]"
+
+
+def _rows(value: Array) -> str:
+    """Print the elements in rows of at most LINE_LENGTH letters."""
+    rows: list[str] = []
+    row = " "
+    for literal in _literals(value):
+        if len(row) + len(literal) + 2 > LINE_LENGTH:
+            rows.append(row)
+            row = " "
+        row += f" {literal},"
+    return "\n".join([*rows, row]) + "\n"
+
+
+def _literals(value: Array) -> list[str]:
+    flat = np.ascontiguousarray(value).reshape(-1)
+    if value.dtype == np.float32:
+        return [_decimal(float(element)) for element in flat]
+    return [c_text.integer_literal(int(element)) for element in flat]
+
+
+def _decimal(value: float) -> str:
+    """Nine significant digits give back every float32 exactly (IEEE 754-2008, 5.12.2)."""
+    text = f"{value:.9g}"
+    if "n" in text:
+        return text.upper().replace("INF", "INFINITY")
+    return f"{text}f" if "." in text or "e" in text else f"{text}.0f"

@@ -1,0 +1,146 @@
+"""Does a program fit a target? Bounds that hold before any compiler runs: never below what the device will show.
+
+Weights and arena are exact. Code and stack are bounded from the generated C by figures measured over the compilers and
+cores that tests/pipeline builds for (docs/decisions.md); a test holds every bound against the linked firmware.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import computed_field
+
+from edgecompress.compile import c_text
+from edgecompress.compile.emit_weights import constant_names
+from edgecompress.compile.memory import ALIGNMENT
+from edgecompress.core.bundle import Arena, Sizes
+from edgecompress.core.errors import DoesNotFitError
+from edgecompress.core.target import Target
+from edgecompress.core.values import FileValue
+
+if TYPE_CHECKING:
+    from edgecompress.compile.lower import Kernel
+    from edgecompress.compile.program import Program
+
+RUNTIME_FLASH_BYTES = 24 * 1024
+RUNTIME_RAM_BYTES = 8 * 1024
+RUNTIME_STACK_BYTES = 1024
+KERNEL_CODE_BYTES = 256
+CODE_BYTES_PER_OPERATION = 24
+CODE_BYTES_PER_CALL = 64
+KERNEL_STACK_BYTES = 192
+LAYERS_HINT = 3
+
+_OPERATION = re.compile(r"[-+*/%<>=&|^?\[]+")
+_LOCAL_ARRAY = re.compile(r"^\s*(\w+) \w+\[(\d+)\];", re.MULTILINE)
+
+
+class Fit(FileValue):
+    """What a program needs at most, and what the target offers (None: no limit)."""
+
+    model: str
+    target: str
+    weights_bytes: int
+    code_bytes: int
+    runtime_flash_bytes: int
+    flash_bytes: int
+    flash_limit_bytes: int | None
+    arena_bytes: int
+    stack_bytes: int
+    runtime_ram_bytes: int
+    ram_bytes: int
+    ram_limit_bytes: int | None
+    peak_layer: int
+    peak_layer_name: str
+    peak_tensors: dict[str, int]
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def flash_free_bytes(self) -> int | None:
+        """What is left of the flash; negative when it is too small."""
+        return None if self.flash_limit_bytes is None else self.flash_limit_bytes - self.flash_bytes
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def ram_free_bytes(self) -> int | None:
+        """What is left of the RAM; negative when it is too small."""
+        return None if self.ram_limit_bytes is None else self.ram_limit_bytes - self.ram_bytes
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def fits(self) -> bool:
+        """True when flash and RAM both suffice."""
+        return all(free is None or free >= 0 for free in (self.flash_free_bytes, self.ram_free_bytes))
+
+    def raise_if_too_big(self) -> None:
+        """Raise DoesNotFitError with the numbers and the layer that makes the peak."""
+        if self.ram_free_bytes is not None and self.ram_free_bytes < 0:
+            tensors = ", ".join(f"{name} {size:,}" for name, size in self.peak_tensors.items())
+            raise DoesNotFitError(
+                f"{self.model} needs {self.ram_bytes:,} bytes of RAM; {self.target} has {self.ram_limit_bytes:,}",
+                hint=f"the arena takes {self.arena_bytes:,}, most of it at layer {self.peak_layer} "
+                f"({self.peak_layer_name}: {tensors}); try a smaller input or fewer channels there",
+            )
+        if self.flash_free_bytes is not None and self.flash_free_bytes < 0:
+            raise DoesNotFitError(
+                f"{self.model} needs {self.flash_bytes:,} bytes of flash; {self.target} has {self.flash_limit_bytes:,}",
+                hint=f"the weights take {self.weights_bytes:,}; try int8 quantization or fewer channels",
+            )
+
+
+def estimate(program: Program, kernels: Mapping[str, Kernel], arena: Arena, target: Target) -> Fit:
+    """Bound what the program will need on the target."""
+    weights = weights_bytes(program)
+    code = sum(_code_bound(kernels[name]) for name in {call.kernel for call in program.calls})
+    code += CODE_BYTES_PER_CALL * len(program.calls)
+    stack = stack_bound(kernels)
+    peak = [p for p in arena.placements if p.first <= arena.peak_layer <= p.last]
+    return Fit(
+        model=program.name,
+        target=target.name,
+        weights_bytes=weights,
+        code_bytes=code,
+        runtime_flash_bytes=RUNTIME_FLASH_BYTES,
+        flash_bytes=weights + code + RUNTIME_FLASH_BYTES,
+        flash_limit_bytes=target.flash_limit_bytes,
+        arena_bytes=arena.bytes,
+        stack_bytes=stack,
+        runtime_ram_bytes=RUNTIME_RAM_BYTES,
+        ram_bytes=arena.bytes + stack + RUNTIME_RAM_BYTES,
+        ram_limit_bytes=target.ram_limit_bytes,
+        peak_layer=arena.peak_layer,
+        peak_layer_name=program.calls[arena.peak_layer].name if program.calls else "none",
+        peak_tensors={p.name: p.bytes for p in sorted(peak, key=lambda p: -p.bytes)[:LAYERS_HINT]},
+    )
+
+
+def check_linked(sizes: Sizes, fit: Fit) -> None:
+    """Hold the linked firmware against the target's limits. Raises DoesNotFitError."""
+    ram_bytes = sizes.firmware_static_ram_bytes + fit.stack_bytes
+    actual = {"flash_bytes": sizes.firmware_flash_bytes, "ram_bytes": ram_bytes}
+    fit.model_copy(update=actual).raise_if_too_big()
+
+
+def weights_bytes(program: Program) -> int:
+    """The bytes of all constants as they lie in flash, each aligned."""
+    names = constant_names(program)
+    sizes = {name: np.asarray(program.constants[key]).nbytes for key, name in names.items()}
+    return sum(-(-size // ALIGNMENT) * ALIGNMENT for size in sizes.values())
+
+
+def stack_bound(kernels: Mapping[str, Kernel]) -> int:
+    """Bound the stack: the runtime's deepest path, and the largest frame of a kernel with its local arrays."""
+    frames = [KERNEL_STACK_BYTES + _local_bytes(kernel) for kernel in kernels.values()]
+    return RUNTIME_STACK_BYTES + max(frames, default=0)
+
+
+def _code_bound(kernel: Kernel) -> int:
+    return KERNEL_CODE_BYTES + CODE_BYTES_PER_OPERATION * len(_OPERATION.findall(kernel.source))
+
+
+def _local_bytes(kernel: Kernel) -> int:
+    widths = {ctype: np.dtype(dtype).itemsize for dtype, ctype in c_text.TYPES.items()}
+    return sum(widths[ctype] * int(count) for ctype, count in _LOCAL_ARRAY.findall(kernel.source))

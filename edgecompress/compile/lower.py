@@ -1,0 +1,143 @@
+"""Turn scheduled PrimFuncs into plain C functions that need nothing of TVM: no headers, no runtime, no packed calls.
+
+TVM's own lowering passes and C code generator do the work, without MakePackedAPI. Around them: every buffer parameter
+becomes a raw pointer; every allocation above LOCAL_BYTES becomes one more pointer parameter, so that the arena planner
+places it; the text is then freed of what a C reader does not expect (c_text.py).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import tvm
+import tvm_ffi
+from tvm import s_tir, tirx
+
+from edgecompress.compile import c_text
+
+LOCAL_BYTES = 64
+"""Larger temporary buffers go into the arena, smaller ones stay on the stack."""
+
+C_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kernel:
+    """One kernel as C text.
+
+    `parameters` is the number of pointers for the call's arguments and output; the scalars follow them, then one
+    pointer a workspace. `workspaces` holds the workspaces' sizes in bytes.
+    """
+
+    name: str
+    source: str
+    parameters: int
+    scalars: int
+    workspaces: tuple[int, ...]
+
+
+def lower(kernels: Mapping[str, tirx.PrimFunc]) -> dict[str, Kernel]:
+    """Lower every kernel to C, in the order given. The last pointer of a kernel is written, all others are read."""
+    return {name: lower_kernel(name, function) for name, function in kernels.items()}
+
+
+def lower_kernel(name: str, function: tirx.PrimFunc) -> Kernel:
+    """Lower one PrimFunc (s_tir, scheduled) to a static C function called `name`."""
+    if not C_IDENTIFIER.fullmatch(name):
+        raise ValueError(f"{name!r} is no C identifier, so it cannot name a kernel")
+    target = tvm.target.Target({"kind": "c"})
+    target = target.with_host(target)
+    flat = _run_passes(tvm.IRModule({name: function.with_attr("global_symbol", name)}), target)[name]
+    plain, workspaces = _to_pointers(name, flat)
+    with target:
+        module = tirx.transform.LowerIntrin()(tvm.IRModule({name: plain}))
+    module = tvm.IRModule({name: _mark_float_constants(module[name])})
+    text = tvm.get_global_func("target.build.c")(module, target).inspect_source()
+    pointers = sum(_is_buffer(parameter) for parameter in function.params)
+    return Kernel(
+        name=name,
+        source=c_text.clean_function(text, name, inputs=pointers - 1),
+        parameters=pointers,
+        scalars=len(function.params) - pointers,
+        workspaces=workspaces,
+    )
+
+
+def _run_passes(module: tvm.IRModule, target: tvm.target.Target) -> tvm.IRModule:
+    """Lower from s_tir blocks to flat loops over flat buffers."""
+    s, t = s_tir.transform, tirx.transform
+    passes = [
+        t.BindTarget(target),
+        s.CanonicalizeLoop(),
+        s.LowerInitBlock(),
+        s.PlanAndUpdateBufferAllocationLocation(),
+        s.ConvertBlocksToOpaque(),
+        s.CompactBufferAllocation(),
+        s.LowerMatchBuffer(),
+        s.StmtSimplify(),
+        s.LowerOpaqueBlock(),
+        t.FlattenBuffer(),
+        t.NarrowDataType(32),
+        s.LoopPartition(),
+        t.VectorizeLoop(False),
+        t.StorageRewrite(),
+        s.HoistIfThenElse(),
+        t.UnrollLoop(),
+        s.RenormalizeSplitPattern(),
+        t.StmtSimplify(),
+        t.RemoveNoOp(),
+        s.RewriteUnsafeSelect(),
+        t.CommonSubexprElim(),
+        t.VerifyMemory(),
+    ]
+    with target:
+        return tvm.ir.transform.Sequential(passes)(module)
+
+
+def _is_buffer(parameter: tirx.Var) -> bool:
+    return isinstance(parameter.ty, tirx.buffer.BufferType) or tirx.buffer.is_buffer_var(parameter)
+
+
+def _to_pointers(name: str, function: tirx.PrimFunc) -> tuple[tirx.PrimFunc, tuple[int, ...]]:
+    """Make raw pointers of buffer parameters and of large allocations; return the sizes of the latter in bytes."""
+    parameters: list[tirx.Var] = []
+    views: list[tirx.Stmt] = []
+    for parameter in function.params:
+        if not _is_buffer(parameter):
+            parameters.append(parameter)
+            continue
+        pointer = tirx.Var(parameter.name, tirx.buffer.buffer_data_pointer_type(parameter))
+        parameters.append(pointer)
+        views.append(tirx.DeclBuffer(parameter, data=pointer))
+    workspaces: list[int] = []
+
+    def hoist(allocation: tirx.AllocBuffer) -> tirx.Stmt:
+        buffer = allocation.buffer
+        size = math.prod(int(extent) for extent in buffer.shape) * np.dtype(str(buffer.dtype)).itemsize
+        if size <= LOCAL_BYTES:
+            return allocation
+        pointer = tirx.Var(buffer.name, tirx.buffer.buffer_data_pointer_type(buffer))
+        parameters.append(pointer)
+        workspaces.append(size)
+        return tirx.DeclBuffer(buffer, data=pointer)
+
+    body = tvm_ffi.structural_map(function.body, (tirx.AllocBuffer, hoist), order="post")
+    plain = tirx.PrimFunc(parameters, tirx.SeqStmt([*views, body]), function.ret_type, function.attrs)
+    return plain.with_attr("global_symbol", name).with_attr("tirx.noalias", True), tuple(workspaces)
+
+
+def _mark_float_constants(function: tirx.PrimFunc) -> tirx.PrimFunc:
+    """Replace float constants by a call that carries their bits: TVM's C prints only six decimals of a float."""
+
+    def mark(constant: tirx.FloatImm) -> tirx.PrimExpr:
+        dtype = str(constant.ty.dtype)
+        if dtype != "float32":
+            raise ValueError(f"a kernel computes with {dtype}; the generated C knows float32 only")
+        bits = int(np.array(constant.value, "<f4").view("<i4"))
+        return tirx.call_pure_extern("float32", c_text.FLOAT_MARK, tirx.const(bits, "int32"))
+
+    return function.with_body(tvm_ffi.structural_map(function.body, (tirx.FloatImm, mark), order="post"))

@@ -1,0 +1,98 @@
+"""Read from linked programs what they take: by section, by layer, and against the same program without a network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from elftools.elf.constants import SH_FLAGS
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
+
+from edgecompress.core.bundle import Layer, Sizes
+
+if TYPE_CHECKING:
+    from edgecompress.compile.program import Program
+
+ENTRY_POINTS = ("model_run", "model_run_layer")
+_CLONE_SUFFIX = re.compile(r"\.(constprop|isra|part|cold|lto_priv)\b.*$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Footprint:
+    """Bytes of one linked program. `flash_bytes` is text + data, `static_ram_bytes` is data + bss."""
+
+    flash_bytes: int
+    static_ram_bytes: int
+    sections: dict[str, int]
+    symbols: dict[str, int]
+
+
+def read_footprint(program: Path) -> Footprint:
+    """Read sections and symbols of an ELF file; what gcc split off a function (clones) counts to the function."""
+    with program.open("rb") as file:
+        elf = ELFFile(file)
+        flash_bytes = static_ram_bytes = 0
+        sections: dict[str, int] = {}
+        symbols: dict[str, int] = {}
+        for section in elf.iter_sections():
+            flags, size = section["sh_flags"], section["sh_size"]
+            if isinstance(section, SymbolTableSection):
+                for symbol in section.iter_symbols():
+                    if symbol["st_info"]["type"] in ("STT_FUNC", "STT_OBJECT"):
+                        name = _CLONE_SUFFIX.sub("", symbol.name)
+                        symbols[name] = symbols.get(name, 0) + symbol["st_size"]
+            if not flags & SH_FLAGS.SHF_ALLOC or size == 0:
+                continue
+            sections[section.name] = size
+            flash_bytes += 0 if section["sh_type"] == "SHT_NOBITS" else size
+            static_ram_bytes += size if flags & SH_FLAGS.SHF_WRITE else 0
+    return Footprint(flash_bytes=flash_bytes, static_ram_bytes=static_ram_bytes, sections=sections, symbols=symbols)
+
+
+def compare(whole: Footprint, empty: Footprint, program: Program, constants: Mapping[str, str]) -> Sizes:
+    """Say what the network adds to the firmware with an empty network, and how much of it is weights and code."""
+    kernels = {call.kernel for call in program.calls}
+    return Sizes(
+        flash_bytes=whole.flash_bytes - empty.flash_bytes,
+        static_ram_bytes=whole.static_ram_bytes - empty.static_ram_bytes,
+        firmware_flash_bytes=whole.flash_bytes,
+        firmware_static_ram_bytes=whole.static_ram_bytes,
+        weights_bytes=sum(whole.symbols.get(name, 0) for name in set(constants.values())),
+        code_bytes=sum(whole.symbols.get(name, 0) for name in (*kernels, *ENTRY_POINTS)),
+        sections=whole.sections,
+    )
+
+
+def describe_layers(program: Program, whole: Footprint, constants: Mapping[str, str]) -> tuple[Layer, ...]:
+    """Describe each layer. Code and weights that several layers share count to the first of them."""
+    shapes = {spec.name: spec.shape for spec in (*program.inputs, *program.outputs)}
+    shapes |= {name: tensor.shape for name, tensor in program.tensors.items()}
+    counted: set[str] = set()
+    layers = []
+    for index, call in enumerate(program.calls):
+        weights = [constants[name] for name in dict.fromkeys(call.arguments) if name in constants]
+        layers.append(
+            Layer(
+                index=index,
+                name=call.name,
+                op=call.op,
+                kernel=call.kernel,
+                onnx_nodes=call.onnx_nodes,
+                macs=call.macs,
+                weight_bytes=_bytes_of_new(weights, whole.symbols, counted),
+                code_bytes=_bytes_of_new([call.kernel], whole.symbols, counted),
+                output_shape=shapes[call.output],
+            )
+        )
+    return tuple(layers)
+
+
+def _bytes_of_new(names: list[str], symbols: Mapping[str, int], counted: set[str]) -> int:
+    """Add up the symbols that no layer before has counted, and note them as counted."""
+    new = [name for name in dict.fromkeys(names) if name not in counted]
+    counted.update(new)
+    return sum(symbols.get(name, 0) for name in new)
