@@ -7,24 +7,28 @@ set -eu
 purpose=$1
 cd "$(dirname "$0")/.."
 
+is_new_enough() {
+    "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+}
+
 find_python() {
     for name in python3 python3.14 python3.13 python3.12 python3.11; do
-        if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+        if is_new_enough "$name"; then
             echo "$name"
             return
         fi
     done
-    echo "edgecompress needs Python 3.11 or newer; python3 here is: $(python3 --version 2>&1 || echo missing)." >&2
-    echo "On Debian 12 or Ubuntu 24.04 and newer: apt-get install python3 python3-venv" >&2
+    found=missing
+    command -v python3 >/dev/null 2>&1 && found=$(python3 --version)
+    echo "edgecompress needs Python 3.11 or newer; python3 here: $found." >&2
+    echo "On Debian 12, Ubuntu 24.04 or newer: sudo apt-get install python3 python3-venv" >&2
     exit 1
 }
 
 python=$(find_python)
 tools/system_packages.sh "$purpose" "$python"
 
-if ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-    "$python" -m venv --clear .venv
-fi
+is_new_enough .venv/bin/python || "$python" -m venv --clear .venv
 
 case $purpose in
     demo) what=. ;;
