@@ -18,7 +18,7 @@ import edgecompress
 from edgecompress.core.bundle import Arena, Layer, Manifest, Sizes, Vectors
 from edgecompress.core.recipe import Limits
 from edgecompress.core.target import Target
-from edgecompress.core.values import AppliedStep, FileValue, LayerMeasurement, Measurement, Measurements
+from edgecompress.core.values import AppliedStep, FileValue, LayerMeasurement, Measurement, Measurements, TensorSpec
 
 FLOAT_HOST = "float host"
 """Stage: the float network as given, under ONNX Runtime."""
@@ -69,6 +69,8 @@ class BundleSummary(FileValue):
     """What was built: sizes in bytes, the planned arena, the layers in order of execution, the test vectors."""
 
     build_id: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
     model_sha256: str
     port: str
     sizes: Sizes
@@ -171,6 +173,8 @@ def candidate(manifest: Manifest, found: Iterable[Measurements], limits: Limits)
         steps=manifest.steps,
         bundle=BundleSummary(
             build_id=manifest.build_id,
+            inputs=manifest.inputs,
+            outputs=manifest.outputs,
             model_sha256=manifest.model_sha256,
             port=manifest.port,
             sizes=manifest.sizes,

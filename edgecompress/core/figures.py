@@ -1,0 +1,123 @@
+"""How a figure reads: its number with its unit, how it came about, or why it is missing. Never 0 for missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from edgecompress.core.report import Candidate, LimitResult, Report
+from edgecompress.core.values import Measurement
+
+TITLES = {
+    "latency_instructions": "Instructions per inference",
+    "latency_us": "Time per inference",
+    "flash_bytes": "Flash",
+    "ram_bytes": "RAM",
+    "arena_bytes": "Arena",
+    "stack_bytes": "Stack",
+    "firmware_flash_bytes": "Flash of the whole firmware",
+    "firmware_static_ram_bytes": "Static RAM of the whole firmware",
+    "device_mismatched_bytes": "Bytes that differ from the host program",
+    "onnxruntime_max_lsb": "Largest difference from ONNX Runtime",
+    "onnxruntime_max_relative_error": "Largest relative difference from ONNX Runtime",
+    "onnxruntime_top1_agreement": "Top-1 agreement with ONNX Runtime",
+    "accuracy": "Accuracy",
+    "accuracy_drop": "Accuracy lost from the network as given to the device",
+}
+COUNTERPART = {"latency_us": "latency_instructions", "latency_instructions": "latency_us"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line of a short table: what it is, the figure as text, and `measured`, `emulated`, … or nothing."""
+
+    what: str
+    figure: str
+    how: str
+
+
+def title(metric: str, stage: str | None = None) -> str:
+    """Name a metric for a reader; a metric without a title keeps its own name."""
+    name = TITLES.get(metric, metric)
+    return f"{name}, {stage}" if stage else name
+
+
+def number(value: float, unit: str) -> str:
+    """Write a number with its unit: thousands separated, a fraction as a percentage."""
+    if unit == "fraction":
+        return f"{value * 100:.1f} %"
+    if unit == "ratio":
+        return f"{value:.3g}"
+    if unit == "us":
+        return f"{value:,.1f} µs"
+    return f"{_plain(value)} {unit}".rstrip()
+
+
+def figure(measurement: Measurement) -> str:
+    """Write a measurement's value with its unit, or `missing: why`."""
+    if measurement.value is None:
+        return f"missing: {measurement.missing}"
+    return number(measurement.value, measurement.unit)
+
+
+def limit_figure(limit: LimitResult) -> str:
+    """Write what a limit was compared with, or `missing: why`."""
+    return f"missing: {limit.missing}" if limit.value is None else number(limit.value, limit.unit)
+
+
+def limit_rule(limit: LimitResult) -> str:
+    """Write a limit as a rule: `at most 20,000 bytes`."""
+    return f"{limit.rule} {number(limit.limit, limit.unit)}"
+
+
+def spread(measurement: Measurement) -> str:
+    """Say how many samples there are and how far apart: `20, all equal` or `20, from 9.1 µs to 9.8 µs`."""
+    samples = measurement.samples
+    if len(samples) < 2:
+        return str(len(samples)) if samples else ""
+    least, most = min(samples), max(samples)
+    if least == most:
+        return f"{len(samples):,}, all equal"
+    if measurement.unit == "fraction":
+        return f"{len(samples):,}"
+    return f"{len(samples):,}, from {number(least, measurement.unit)} to {number(most, measurement.unit)}"
+
+
+def summary(report: Report) -> tuple[Row, ...]:
+    """The rows that end a run on the terminal: every metric but the clock that the device lacks, then the limits."""
+    several = len(report.candidates) > 1
+    return tuple(
+        Row(what=f"{candidate.name}: {row.what}" if several else row.what, figure=row.figure, how=row.how)
+        for candidate in report.candidates
+        for row in _candidate_rows(candidate)
+    )
+
+
+def rows(candidate: Candidate, measurements: Iterable[Measurement]) -> tuple[Row, ...]:
+    """One row a measurement; the clock that the device lacks is left out where the other one was read."""
+    return tuple(
+        Row(what=title(m.metric, m.stage), figure=figure(m), how=m.how if m.value is not None else "")
+        for m in measurements
+        if not _other_clock_told(m, candidate)
+    )
+
+
+def _candidate_rows(candidate: Candidate) -> tuple[Row, ...]:
+    return (*rows(candidate, candidate.measurements), *(_limit_row(limit) for limit in candidate.limits))
+
+
+def _other_clock_told(measurement: Measurement, candidate: Candidate) -> bool:
+    if measurement.value is not None or measurement.metric not in COUNTERPART:
+        return False
+    other = candidate.metric(COUNTERPART[measurement.metric])
+    return other is not None and other.value is not None
+
+
+def _limit_row(limit: LimitResult) -> Row:
+    verdict = "kept" if limit.passed else "MISSED"
+    what = f"Limit: {title(limit.metric)} {limit_rule(limit)}"
+    return Row(what=what, figure=f"{verdict}: {limit_figure(limit)}", how="")
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4g}"

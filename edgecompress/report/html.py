@@ -1,0 +1,111 @@
+"""report.html: one file that opens anywhere, without a network and without a script."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+
+import jinja2
+from markupsafe import Markup
+
+from edgecompress.core import figures
+from edgecompress.core.figures import Row
+from edgecompress.core.report import DEVICE, Candidate, Report
+from edgecompress.report import _charts, _tables
+from edgecompress.report._tables import Table
+
+FILE_NAME = "report.html"
+
+CARDS = (
+    ("accuracy", DEVICE),
+    ("latency_instructions", None),
+    ("latency_us", None),
+    ("flash_bytes", None),
+    ("ram_bytes", None),
+    ("device_mismatched_bytes", None),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _View:
+    """What the template prints of one candidate. The charts are SVG, drawn here, and safe to print as they are."""
+
+    name: str
+    steps: tuple[str, ...]
+    cards: tuple[Row, ...]
+    stages: Table
+    limits: Table
+    layer_chart: Markup
+    layer_unit: str
+    layer_how: str
+    layers: Table
+    memory_chart: Markup
+    memory_words: str
+    arena_chart: Markup
+    arena_words: str
+    placements: Table
+    metrics: Table
+    tensors: Table
+    environment: Table
+
+
+def render(report: Report) -> str:
+    """Write the report as one self-contained HTML page with its charts as inlined SVG."""
+    templates = resources.files("edgecompress.report") / "templates"
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.globals["cell_class"] = _cell_class
+    page = environment.from_string((templates / "report.html").read_text("utf-8"))
+    return page.render(
+        report=report,
+        made=_tables.made(report),
+        verdict=_tables.verdict(report),
+        verdict_class=_verdict_class(report),
+        views=[_view(report, candidate) for candidate in report.candidates],
+        target=Table(headings=("Target", report.target.name), rows=_tables.target_facts(report)),
+        style=Markup((templates / "style.css").read_text("utf-8")),  # noqa: S704 (our own file)
+    )
+
+
+def _view(report: Report, candidate: Candidate) -> _View:
+    return _View(
+        name=candidate.name,
+        steps=_tables.steps(candidate),
+        cards=_cards(candidate),
+        stages=_tables.stages(report, candidate),
+        limits=_tables.limits(candidate),
+        layer_chart=Markup(_charts.layers(candidate) if candidate.layers else ""),  # noqa: S704 (drawn by Vega, escaped)
+        layer_unit=_tables.layer_unit(candidate),
+        layer_how="emulated" if report.target.emulated else "measured",
+        layers=_tables.layers(candidate),
+        memory_chart=Markup(_charts.memory(candidate)),  # noqa: S704
+        memory_words=_tables.memory_words(report, candidate),
+        arena_chart=Markup(_charts.arena(candidate)),  # noqa: S704
+        arena_words=_tables.arena_words(candidate),
+        placements=_tables.placements(candidate),
+        metrics=_tables.metrics(candidate),
+        tensors=_tables.tensors(candidate),
+        environment=_tables.environment(report, candidate),
+    )
+
+
+def _cards(candidate: Candidate) -> tuple[Row, ...]:
+    found = (candidate.metric(name, stage) for name, stage in CARDS)
+    return figures.rows(candidate, [measurement for measurement in found if measurement is not None])
+
+
+def _verdict_class(report: Report) -> str:
+    if not any(candidate.limits for candidate in report.candidates):
+        return "unset"
+    return "kept" if report.passed else "missed"
+
+
+def _cell_class(table: Table, column: int, cell: str) -> str:
+    if column in table.numeric:
+        return "number"
+    return cell if cell in {"kept", "missed"} else ""
