@@ -22,7 +22,7 @@ TITLES = {
     "onnxruntime_max_relative_error": "Largest relative difference from ONNX Runtime",
     "onnxruntime_top1_agreement": "Top-1 agreement with ONNX Runtime",
     "accuracy": "Accuracy",
-    "accuracy_drop": "Accuracy lost from the network as given to the device",
+    "accuracy_drop": "Accuracy drop from as given to device",
 }
 COUNTERPART = {"latency_us": "latency_instructions", "latency_instructions": "latency_us"}
 
@@ -54,10 +54,13 @@ def number(value: float, unit: str) -> str:
 
 
 def figure(measurement: Measurement) -> str:
-    """Write a measurement's value with its unit, or `missing: why`."""
+    """Write a measurement's value with its unit (a fraction with its counts), or `missing: why`."""
     if measurement.value is None:
         return f"missing: {measurement.missing}"
-    return number(measurement.value, measurement.unit)
+    text = number(measurement.value, measurement.unit)
+    if measurement.unit == "fraction" and measurement.samples:
+        return f"{text} ({sum(measurement.samples):,.0f} of {len(measurement.samples):,})"
+    return text
 
 
 def limit_figure(limit: LimitResult) -> str:

@@ -22,6 +22,7 @@ LETTER_WIDTH, LINE_HEIGHT = 7, 16
 """Room, in pixels, that a label in a rectangle needs."""
 PADDING = {"left": 24, "right": 12, "top": 4, "bottom": 4}
 """Room for a reader's font that is wider than the one the chart was measured with."""
+AUTOSIZE = alt.AutoSizeParams(type="fit-x", contains="padding")
 INK, FAINT, PAPER = "#010101", "#020202", "#030303"
 HUES = tuple(f"#0400{index:02x}" for index in range(1, 9))
 CSS_OF = {INK: "var(--ink)", FAINT: "var(--faint)", PAPER: "var(--paper)"} | {
@@ -51,7 +52,7 @@ def layers(candidate: Candidate) -> str:
         color=_by("operator", list(dict.fromkeys(_column(rows, "operator"))))
     )
     shares = base.mark_text(align="left", dx=5, color=INK, fontSize=11).encode(text="share:N")
-    return _draw((bars + shares).properties(width=WIDTH - 240, height=BAR_HEIGHT * len(rows)))
+    return _draw((bars + shares).properties(width=WIDTH, height=BAR_HEIGHT * len(rows)))
 
 
 def memory(candidate: Candidate) -> str:
@@ -67,12 +68,12 @@ def memory(candidate: Candidate) -> str:
         .mark_bar(stroke=PAPER, strokeWidth=1)
         .encode(
             y=alt.Y("memory:N", sort=["Flash", "RAM"], title=None, axis=alt.Axis(ticks=False, domain=False)),
-            x=alt.X("kib:Q", title="KiB", stack="zero"),
+            x=alt.X("kib:Q", title="KiB", stack="zero", axis=alt.Axis(tickCount=8)),
             color=_by("part", parts),
             order=alt.Order("order:Q"),
         )
     )
-    return _draw(chart.properties(width=WIDTH - 60, height=100))
+    return _draw(chart.properties(width=WIDTH, height=100))
 
 
 def arena(candidate: Candidate) -> str:
@@ -124,7 +125,7 @@ def arena(candidate: Candidate) -> str:
     word = peak.mark_text(color=INK, align="left", dx=5, dy=8, baseline="top", fontSize=11).encode(
         text="text:N", y=alt.value(0)
     )
-    return _draw((rectangles + labels + peak + word).properties(width=WIDTH - 60, height=ARENA_HEIGHT))
+    return _draw((rectangles + labels + peak + word).properties(width=WIDTH, height=ARENA_HEIGHT))
 
 
 def memory_parts(candidate: Candidate) -> tuple[tuple[str, str, int], ...]:
@@ -162,7 +163,7 @@ def _kind(candidate: Candidate, tensor: str) -> str:
 
 def _by(field: str, values: list[str]) -> Any:
     hues = [HUES[index % len(HUES)] for index in range(len(values))]
-    legend = alt.Legend(title=None, orient="top", symbolType="square", columns=5, columnPadding=28, labelLimit=160)
+    legend = alt.Legend(title=None, orient="top", symbolType="square", columns=6, columnPadding=28, labelLimit=160)
     return alt.Color(f"{field}:N", scale=alt.Scale(domain=values, range=hues), legend=legend)
 
 
@@ -173,7 +174,9 @@ def _column(rows: list[dict[str, Any]], key: str) -> list[str]:
 def _draw(chart: Any) -> str:
     axis = {"labelColor": INK, "titleColor": INK, "gridColor": FAINT, "domainColor": FAINT, "tickColor": FAINT}
     styled = (
-        chart.configure(background="transparent", padding=PADDING, aria=False, font="system-ui, sans-serif")
+        chart.configure(
+            background="transparent", padding=PADDING, autosize=AUTOSIZE, aria=False, font="system-ui, sans-serif"
+        )
         .configure_view(stroke=None)
         .configure_axis(**axis, labelFontSize=12, titleFontSize=12, titleFontWeight="normal")
         .configure_legend(labelColor=INK, labelFontSize=12)
