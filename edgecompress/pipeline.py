@@ -156,6 +156,7 @@ def _compress(run: Run) -> None:
     from edgecompress import models
     from edgecompress.core import data as data_source
     from edgecompress.core.values import Context
+    from edgecompress.models import onnx_file
 
     asked = run.record.recipe
     baseline = models.load(asked.model, name=asked.name, shapes=asked.shapes)
@@ -166,8 +167,8 @@ def _compress(run: Run) -> None:
         method = plugins.find("compress", step.method, where=f"{run.record.source}: step {number}")
         model = method.apply(model, step.options, context)
     with files.whole_folder(run.folder / "model") as draft:
-        models.save(baseline, draft / "baseline.onnx")
-        models.save(model, draft / "model.onnx")
+        onnx_file.save(baseline, draft / "baseline.onnx")
+        onnx_file.save(model, draft / "model.onnx")
         if data is not None:
             _save_evaluation(data, draft / "evaluation.npz")
 

@@ -6,6 +6,7 @@ Data goes to stdout, everything else to stderr. Every failure ends in one error,
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import sys
 from types import FrameType
@@ -13,6 +14,8 @@ from types import FrameType
 import rich_click as click
 
 from edgecompress.core.errors import EdgecompressError, InterruptedRunError, UsageError
+
+logger = logging.getLogger(__name__)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -33,6 +36,13 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+    except Exception as error:
+        logger.debug("unexpected", exc_info=True)
+        bug = EdgecompressError(
+            f"unexpected {type(error).__name__}: {error}",
+            hint="this is a defect of edgecompress: please report it with what `edgecompress --verbose …` prints",
+        )
+        sys.exit(_fail(bug, words))
     sys.exit(code if isinstance(code, int) else 0)
 
 

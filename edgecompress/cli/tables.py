@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from edgecompress.compile.fit import Fit
+    from edgecompress.core.report import Report
     from edgecompress.core.target import Target
 
 
@@ -27,6 +30,37 @@ def print_target(target: Target) -> None:
     for key, value in _flat(target.model_dump(mode="json")):
         table.add_row(key, value)
     Console().print(table)
+
+
+def print_fit(fit: Fit) -> None:
+    """What a network needs at most, beside what the target has."""
+    table = _table("bytes", "needs at most", "of", "free")
+    for what, needed, limit, free in (
+        ("flash", fit.flash_bytes, fit.flash_limit_bytes, fit.flash_free_bytes),
+        ("RAM", fit.ram_bytes, fit.ram_limit_bytes, fit.ram_free_bytes),
+    ):
+        table.add_row(what, f"{needed:,}", _bytes(limit), _bytes(free))
+    console = Console(highlight=False)
+    console.print(f"{fit.model} on {fit.target}: [bold]{'fits' if fit.fits else 'does not fit'}[/]", table)
+    flash = f"weights {fit.weights_bytes:,}, code {fit.code_bytes:,}, runtime {fit.runtime_flash_bytes:,}"
+    ram = f"arena {fit.arena_bytes:,}, stack {fit.stack_bytes:,}, runtime {fit.runtime_ram_bytes:,}"
+    console.print(f"flash: {flash}\nRAM: {ram}")
+    tensors = ", ".join(f"{name} {size:,}" for name, size in fit.peak_tensors.items())
+    console.print(f"the arena's peak is layer {fit.peak_layer}, {fit.peak_layer_name}: {tensors}")
+
+
+def print_summary(report: Report, folder: Path) -> None:
+    """The figures of a report, and where its pages lie."""
+    from edgecompress.core.figures import summary
+
+    table = _table("", "figure", "how")
+    for row in summary(report):
+        table.add_row(row.what, row.figure, row.how)
+    console = Console(highlight=False)
+    console.print(f"[bold]{report.name}[/] on {report.device}", table)
+    for note in report.notes:
+        console.print(f"note: {note}")
+    console.print(f"report: {folder / 'report.html'}", soft_wrap=True)
 
 
 def _table(*headings: str) -> Table:
