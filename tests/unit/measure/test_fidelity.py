@@ -1,0 +1,99 @@
+"""Two test vectors and four evaluation samples of three float32 outputs that are rounded to steps of 0.5."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgecompress.core.values import Array, Evidence, Measurement, Measurements
+from edgecompress.measure import accuracy, fidelity
+
+STEP = 0.5
+
+
+def named(found: Measurements, metric: str) -> Measurement:
+    return next(m for m in found.metrics if m.metric == metric)
+
+
+def rounded(values: Array) -> Array:
+    return (np.rint(values / STEP) * STEP).astype(np.float32)
+
+
+def two_steps_more_where_negative(values: Array) -> Array:
+    return np.where(values < 0, rounded(values) + np.float32(2 * STEP), rounded(values))
+
+
+def test_a_faithful_device_has_no_mismatch_and_agrees(board: Any, bundle: Any, evidence: Evidence) -> None:
+    found = fidelity.read(board, bundle, evidence)
+
+    assert [(m.metric, m.value, m.unit) for m in found.metrics] == [
+        ("device_mismatched_bytes", 0, "bytes"),
+        ("onnxruntime_max_lsb", 0, "LSB"),
+        ("onnxruntime_top1_agreement", 1, "fraction"),
+    ]
+    assert {m.how for m in found.metrics} == {"emulated"}
+    assert named(found, "onnxruntime_max_lsb").conditions == {
+        "samples": "2 test vectors and 4 evaluation samples",
+        "step of y": "0.5",
+    }
+
+
+def test_every_differing_byte_is_counted_in_its_sample(board: Any, bundle: Any, evidence: Evidence) -> None:
+    board.network = two_steps_more_where_negative
+
+    mismatch = named(fidelity.read(board, bundle, evidence), "device_mismatched_bytes")
+
+    assert np.float32(-3.0).tobytes() == b"\x00\x00\x40\xc0"
+    assert np.float32(-2.0).tobytes() == b"\x00\x00\x00\xc0"
+    assert (mismatch.value, mismatch.samples) == (1, (0, 1, 0, 0, 0, 0))
+
+
+def test_the_distance_from_onnxruntime_counts_output_steps(board: Any, bundle: Any, evidence: Evidence) -> None:
+    board.network = two_steps_more_where_negative
+
+    distance = named(fidelity.read(board, bundle, evidence), "onnxruntime_max_lsb")
+
+    assert (distance.value, distance.samples) == (2, (0, 2, 0, 0, 0, 0))
+
+
+def test_a_float_network_has_a_relative_error_and_no_lsb(board: Any, bundle: Any, evidence: Evidence) -> None:
+    found = fidelity.read(board, bundle, replace(evidence, model=evidence.baseline))
+
+    lsb = named(found, "onnxruntime_max_lsb")
+    assert lsb.value is None
+    assert lsb.missing == "the output y is not quantized; see onnxruntime_max_relative_error"
+    error = named(found, "onnxruntime_max_relative_error")
+    assert error.value == pytest.approx(0.2)
+    assert len(error.samples) == 6
+
+
+def test_agreement_is_the_fraction_of_samples_with_the_same_class(board: Any, bundle: Any, evidence: Evidence) -> None:
+    found = fidelity.read(board, bundle, replace(evidence, model=evidence.baseline))
+
+    agreement = named(found, "onnxruntime_top1_agreement")
+    assert (agreement.value, agreement.samples) == (pytest.approx(5 / 6), (1, 1, 1, 1, 1, 0))
+
+
+def test_without_data_the_test_vectors_are_compared(board: Any, bundle: Any, evidence: Evidence) -> None:
+    found = fidelity.read(board, bundle, replace(evidence, evaluation=None))
+
+    assert {m.conditions["samples"] for m in found.metrics} == {"2 test vectors"}
+
+
+def test_accuracy_and_fidelity_ask_the_device_for_a_sample_once(board: Any, bundle: Any, evidence: Evidence) -> None:
+    accuracy.read(board, bundle, evidence)
+    fidelity.read(board, bundle, evidence)
+
+    assert board.runs == 4 + 2
+
+
+def test_another_device_is_asked_anew(board: Any, process: Any, bundle: Any, evidence: Evidence) -> None:
+    fidelity.read(board, bundle, evidence)
+    process.network = two_steps_more_where_negative
+
+    mismatch = named(fidelity.read(process, bundle, evidence), "device_mismatched_bytes")
+
+    assert mismatch.value == 1

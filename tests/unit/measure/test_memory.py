@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from typing import Any
+
+from edgecompress.core.values import Evidence
+from edgecompress.measure import memory
+
+
+def test_ram_is_the_static_part_and_the_stack(board: Any, bundle: Any, evidence: Evidence) -> None:
+    found = {m.metric: m for m in memory.read(board, bundle, evidence).metrics}
+
+    assert {name: m.value for name, m in found.items()} == {
+        "flash_bytes": 400,
+        "ram_bytes": 48 + 640,
+        "arena_bytes": 28,
+        "stack_bytes": 640,
+        "firmware_flash_bytes": 5_400,
+        "firmware_static_ram_bytes": 1_048,
+    }
+    assert {m.unit for m in found.values()} == {"bytes"}
+    assert (found["flash_bytes"].how, found["stack_bytes"].how, found["arena_bytes"].how) == (
+        "measured",
+        "emulated",
+        "computed",
+    )
+
+
+def test_the_stack_is_read_after_an_inference(board: Any, bundle: Any, evidence: Evidence) -> None:
+    memory.read(board, bundle, evidence)
+
+    assert board.runs == 1
+
+
+def test_a_stack_that_is_not_counted_is_missing_and_so_is_ram(process: Any, bundle: Any, evidence: Evidence) -> None:
+    found = {m.metric: m for m in memory.read(process, bundle, evidence).metrics}
+
+    assert found["stack_bytes"].value is None
+    assert found["stack_bytes"].missing == "the port board does not count its stack"
+    assert found["ram_bytes"].value is None
+    assert found["ram_bytes"].missing == "the port board does not count its stack; the static part is 48 bytes"
