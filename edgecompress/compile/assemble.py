@@ -12,8 +12,8 @@ import tvm
 
 from edgecompress import __version__
 from edgecompress.compile import emit_c, emit_network, emit_weights, fit, link, memory, sizes, vectors
-from edgecompress.compile.lower import Kernel, lower
-from edgecompress.compile.program import Program
+from edgecompress.compile.lower import lower
+from edgecompress.compile.program import CKernel, Program
 from edgecompress.core import files
 from edgecompress.core.bundle import Arena, Bundle, Manifest
 from edgecompress.core.target import Target
@@ -39,7 +39,7 @@ class Lowered:
     """A program with its kernels in C and its arena planned."""
 
     program: Program
-    kernels: Mapping[str, Kernel]
+    kernels: Mapping[str, CKernel]
     arena: Arena
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import textwrap
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -108,7 +108,7 @@ def _definition(text: str, name: str) -> tuple[str, str]:
     return match[1], match[2]
 
 
-def _parameters(head: str, inputs: int) -> str:
+def _parameters(head: str, inputs: int) -> list[str]:
     """Print the parameter list anew: every pointer `restrict`, the first `inputs` pointers `const`."""
     printed: list[str] = []
     pointers = 0
@@ -122,15 +122,22 @@ def _parameters(head: str, inputs: int) -> str:
             continue
         printed.append(f"{'const ' if pointers < inputs else ''}{ctype} *restrict {name}")
         pointers += 1
-    return ", ".join(printed)
+    return printed
 
 
-def _wrapped(start: str, parameters: str) -> str:
+def _wrapped(start: str, parameters: Sequence[str]) -> str:
     """Put the parameters behind `start`, or on lines of their own when they are too long."""
-    if len(start) + len(parameters) + 3 <= LINE_LENGTH:
-        return start + parameters
-    indent = "    "
-    return start + "\n" + textwrap.fill(parameters, LINE_LENGTH, initial_indent=indent, subsequent_indent=indent)
+    line = start + ", ".join(parameters)
+    if len(line) + len(") {") <= LINE_LENGTH:
+        return line
+    lines = [start]
+    for number, parameter in enumerate(parameters, 1):
+        piece = parameter if number == len(parameters) else f"{parameter},"
+        if number == 1 or len(lines[-1]) + len(piece) + len(" ) {") > LINE_LENGTH:
+            lines.append(f"    {piece}")
+        else:
+            lines[-1] += f" {piece}"
+    return "\n".join(lines)
 
 
 def _shortest_hexadecimal(value: float) -> str:

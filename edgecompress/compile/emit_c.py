@@ -13,11 +13,10 @@ from edgecompress.core.bundle import Arena
 from edgecompress.core.values import TensorSpec
 
 if TYPE_CHECKING:
-    from edgecompress.compile.lower import Kernel
-    from edgecompress.compile.program import Call, Program
+    from edgecompress.compile.program import Call, CKernel, Program
 
 
-def model_sources(program: Program, kernels: Mapping[str, Kernel], arena: Arena) -> dict[str, str]:
+def model_sources(program: Program, kernels: Mapping[str, CKernel], arena: Arena) -> dict[str, str]:
     """Print the network without its weights: file name -> text. It needs nothing but a C11 compiler."""
     return {"model.h": _model_header(program, arena), "model.c": _model_source(program, kernels, arena)}
 
@@ -72,7 +71,7 @@ def _describe_spec(spec: TensorSpec) -> str:
     return f"{text}, scale {spec.scale!r}, zero point {spec.zero_point or 0}"
 
 
-def _model_source(program: Program, kernels: Mapping[str, Kernel], arena: Arena) -> str:
+def _model_source(program: Program, kernels: Mapping[str, CKernel], arena: Arena) -> str:
     used = [kernels[name] for name in dict.fromkeys(call.kernel for call in program.calls)]
     functions = "\n".join(kernel.source for kernel in used)
     needs_bits = re.search(r"\b\w+_bits\(", functions)
@@ -113,7 +112,7 @@ void model_run(void) {{
 """
 
 
-def _layer_case(program: Program, number: int, kernel: Kernel, arena: Arena, constants: Mapping[str, str]) -> str:
+def _layer_case(program: Program, number: int, kernel: CKernel, arena: Arena, constants: Mapping[str, str]) -> str:
     """Print one layer: a comment that says where it comes from and what lies where, and the call."""
     call = program.calls[number]
     offsets = _offsets(arena)

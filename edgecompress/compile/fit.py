@@ -22,8 +22,7 @@ from edgecompress.core.target import Target
 from edgecompress.core.values import FileValue
 
 if TYPE_CHECKING:
-    from edgecompress.compile.lower import Kernel
-    from edgecompress.compile.program import Program
+    from edgecompress.compile.program import CKernel, Program
 
 RUNTIME_FLASH_BYTES = 24 * 1024
 RUNTIME_RAM_BYTES = 8 * 1024
@@ -91,7 +90,7 @@ class Fit(FileValue):
             )
 
 
-def estimate(program: Program, kernels: Mapping[str, Kernel], arena: Arena, target: Target) -> Fit:
+def estimate(program: Program, kernels: Mapping[str, CKernel], arena: Arena, target: Target) -> Fit:
     """Bound what the program will need on the target."""
     weights = weights_bytes(program)
     code = sum(_code_bound(kernels[name]) for name in {call.kernel for call in program.calls})
@@ -131,16 +130,16 @@ def weights_bytes(program: Program) -> int:
     return sum(-(-size // ALIGNMENT) * ALIGNMENT for size in sizes.values())
 
 
-def stack_bound(kernels: Mapping[str, Kernel]) -> int:
+def stack_bound(kernels: Mapping[str, CKernel]) -> int:
     """Bound the stack: the runtime's deepest path, and the largest frame of a kernel with its local arrays."""
     frames = [KERNEL_STACK_BYTES + _local_bytes(kernel) for kernel in kernels.values()]
     return RUNTIME_STACK_BYTES + max(frames, default=0)
 
 
-def _code_bound(kernel: Kernel) -> int:
+def _code_bound(kernel: CKernel) -> int:
     return KERNEL_CODE_BYTES + CODE_BYTES_PER_OPERATION * len(_OPERATION.findall(kernel.source))
 
 
-def _local_bytes(kernel: Kernel) -> int:
+def _local_bytes(kernel: CKernel) -> int:
     widths = {ctype: np.dtype(dtype).itemsize for dtype, ctype in c_text.TYPES.items()}
     return sum(widths[ctype] * int(count) for ctype, count in _LOCAL_ARRAY.findall(kernel.source))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import tvm
@@ -18,6 +17,7 @@ import tvm_ffi
 from tvm import s_tir, tirx
 
 from edgecompress.compile import c_text
+from edgecompress.compile.program import CKernel
 
 LOCAL_BYTES = 64
 """Larger temporary buffers go into the arena, smaller ones stay on the stack."""
@@ -25,27 +25,12 @@ LOCAL_BYTES = 64
 C_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Kernel:
-    """One kernel as C text.
-
-    `parameters` is the number of pointers for the call's arguments and output; the scalars follow them, then one
-    pointer a workspace. `workspaces` holds the workspaces' sizes in bytes.
-    """
-
-    name: str
-    source: str
-    parameters: int
-    scalars: int
-    workspaces: tuple[int, ...]
-
-
-def lower(kernels: Mapping[str, tirx.PrimFunc]) -> dict[str, Kernel]:
+def lower(kernels: Mapping[str, tirx.PrimFunc]) -> dict[str, CKernel]:
     """Lower every kernel to C, in the order given. The last pointer of a kernel is written, all others are read."""
     return {name: lower_kernel(name, function) for name, function in kernels.items()}
 
 
-def lower_kernel(name: str, function: tirx.PrimFunc) -> Kernel:
+def lower_kernel(name: str, function: tirx.PrimFunc) -> CKernel:
     """Lower one PrimFunc (s_tir, scheduled) to a static C function called `name`."""
     if not C_IDENTIFIER.fullmatch(name):
         raise ValueError(f"{name!r} is no C identifier, so it cannot name a kernel")
@@ -58,11 +43,9 @@ def lower_kernel(name: str, function: tirx.PrimFunc) -> Kernel:
     module = tvm.IRModule({name: _mark_float_constants(module[name])})
     text = tvm.get_global_func("target.build.c")(module, target).inspect_source()
     pointers = sum(_is_buffer(parameter) for parameter in function.params)
-    return Kernel(
+    return CKernel(
         name=name,
         source=c_text.clean_function(text, name, inputs=pointers - 1),
-        parameters=pointers,
-        scalars=len(function.params) - pointers,
         workspaces=workspaces,
     )
 

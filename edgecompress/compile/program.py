@@ -7,10 +7,12 @@ start here.
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from tvm import tirx
+from typing import TYPE_CHECKING
 
 from edgecompress.core.values import Array, TensorSpec
+
+if TYPE_CHECKING:
+    from tvm import tirx
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,3 +57,16 @@ class Program:
     constants: dict[str, Array]
     calls: tuple[Call, ...]
     kernels: dict[str, tirx.PrimFunc]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CKernel:
+    """A kernel as C text, a static function.
+
+    Its parameters are pointers to the call's arguments and output, then the scalars, then one pointer a workspace;
+    `workspaces` holds the workspaces' sizes in bytes.
+    """
+
+    name: str
+    source: str
+    workspaces: tuple[int, ...]
