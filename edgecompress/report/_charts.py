@@ -7,6 +7,7 @@ of the page, so that a chart follows the reader's light or dark scheme.
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import altair as alt
@@ -52,7 +53,9 @@ def layers(candidate: Candidate) -> str:
         color=_by("operator", list(dict.fromkeys(_column(rows, "operator"))))
     )
     shares = base.mark_text(align="left", dx=5, color=INK, fontSize=11).encode(text="share:N")
-    return _draw((bars + shares).properties(width=WIDTH, height=BAR_HEIGHT * len(rows)))
+    return _draw(
+        (bars + shares).properties(width=WIDTH, height=BAR_HEIGHT * len(rows)), f"layers-{candidate.bundle.build_id}"
+    )
 
 
 def memory(candidate: Candidate) -> str:
@@ -73,7 +76,7 @@ def memory(candidate: Candidate) -> str:
             order=alt.Order("order:Q"),
         )
     )
-    return _draw(chart.properties(width=WIDTH, height=100))
+    return _draw(chart.properties(width=WIDTH, height=100), f"memory-{candidate.bundle.build_id}")
 
 
 def arena(candidate: Candidate) -> str:
@@ -125,7 +128,10 @@ def arena(candidate: Candidate) -> str:
     word = peak.mark_text(color=INK, align="left", dx=5, dy=8, baseline="top", fontSize=11).encode(
         text="text:N", y=alt.value(0)
     )
-    return _draw((rectangles + labels + peak + word).properties(width=WIDTH, height=ARENA_HEIGHT))
+    return _draw(
+        (rectangles + labels + peak + word).properties(width=WIDTH, height=ARENA_HEIGHT),
+        f"arena-{candidate.bundle.build_id}",
+    )
 
 
 def memory_parts(candidate: Candidate) -> tuple[tuple[str, str, int], ...]:
@@ -171,7 +177,7 @@ def _column(rows: list[dict[str, Any]], key: str) -> list[str]:
     return [str(row[key]) for row in rows]
 
 
-def _draw(chart: Any) -> str:
+def _draw(chart: Any, name: str) -> str:
     axis = {"labelColor": INK, "titleColor": INK, "gridColor": FAINT, "domainColor": FAINT, "tickColor": FAINT}
     styled = (
         chart.configure(
@@ -183,7 +189,15 @@ def _draw(chart: Any) -> str:
     )
     drawn = io.StringIO()
     styled.save(drawn, format="svg")
-    svg = drawn.getvalue()
+    svg = _own_ids(drawn.getvalue(), name)
     for stand_in, css in CSS_OF.items():
         svg = svg.replace(f'"{stand_in}"', f'"{css}"')
+    return svg
+
+
+def _own_ids(svg: str, name: str) -> str:
+    """Name the clip paths after their chart: Vega numbers them over the whole process, a page must not differ by it."""
+    for index, identity in enumerate(dict.fromkeys(re.findall(r'id="(clip\d+)"', svg))):
+        own = f"{name}-{index}"
+        svg = svg.replace(f'id="{identity}"', f'id="{own}"').replace(f"url(#{identity})", f"url(#{own})")
     return svg
