@@ -51,12 +51,10 @@
     X(MEMORY, 2) \
     X(BUS, 3) \
     X(USAGE, 4) \
-    X(SECURE, 5) \
-    X(ILLEGAL_INSTRUCTION, 6) \
-    X(BAD_ADDRESS, 7) \
-    X(ARITHMETIC, 8) \
-    X(ABORT, 9) \
-    X(UNEXPECTED_INTERRUPT, 10)
+    X(ILLEGAL_INSTRUCTION, 5) \
+    X(BAD_ADDRESS, 6) \
+    X(ARITHMETIC, 7) \
+    X(ABORT, 8)
 
 #define EDGERT_ENUM_COMMAND(name, number) EDGERT_COMMAND_##name = number,
 #define EDGERT_ENUM_STATUS(name, number) EDGERT_STATUS_##name = number,

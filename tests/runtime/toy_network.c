@@ -65,7 +65,7 @@ static void spin(uint32_t turns) {
 __attribute__((noinline)) static uint32_t descend(volatile uint32_t *depth) {
     volatile uint32_t here[64] = {*depth};
     ++*depth;
-    return descend(depth) + here[0];
+    return *depth == 0u ? 0u : descend(depth) + here[0];
 }
 #endif
 

@@ -9,12 +9,13 @@
 /* Armv8-M Architecture Reference Manual, D1.2: System Control Block. Armv6-M has only AIRCR. */
 #define AIRCR 0xE000ED0Cu
 #define AIRCR_RESET_REQUEST 0x05FA0004u
-#define SHCSR 0xE000ED24u
-#define SHCSR_ALL_FAULTS (0xFu << 16)
 #define CFSR 0xE000ED28u
 #define CFSR_MMARVALID (1u << 7)
 #define CFSR_BFARVALID (1u << 15)
 #define CFSR_STKOF (1u << 20)
+#define CFSR_MEMORY 0x000000FFu
+#define CFSR_BUS 0x0000FF00u
+#define CFSR_USAGE 0xFFFF0000u
 #define MMFAR 0xE000ED34u
 #define BFAR 0xE000ED38u
 
@@ -34,19 +35,6 @@ __attribute__((naked)) void edgert_fault_entry(void) {
         ".ltorg\n");
 }
 
-static edgert_fault_kind active_fault(void) {
-    uint32_t exception;
-    __asm__ volatile("mrs %0, ipsr" : "=r"(exception));
-    switch (exception) {
-    case 3u: return EDGERT_FAULT_HARD;
-    case 4u: return EDGERT_FAULT_MEMORY;
-    case 5u: return EDGERT_FAULT_BUS;
-    case 6u: return EDGERT_FAULT_USAGE;
-    case 7u: return EDGERT_FAULT_SECURE;
-    default: return EDGERT_FAULT_UNEXPECTED_INTERRUPT;
-    }
-}
-
 #if __ARM_ARCH >= 7
 
 static uint32_t fault_status(void) {
@@ -60,10 +48,6 @@ static uint32_t fault_address(uint32_t status) {
     return (status & CFSR_BFARVALID) != 0u ? EDGERT_REGISTER(BFAR) : 0u;
 }
 
-void edgert_faults_enable(void) {
-    EDGERT_REGISTER(SHCSR) |= SHCSR_ALL_FAULTS;
-}
-
 #else
 
 static uint32_t fault_status(void) {
@@ -74,15 +58,23 @@ static uint32_t fault_address(uint32_t status) {
     return status;
 }
 
-void edgert_faults_enable(void) {
-}
-
 #endif
+
+/* Every fault arrives as a hard fault, for the UART keeps PRIMASK set; the status word tells where it came from. */
+static edgert_fault_kind kind_of(uint32_t status) {
+    if ((status & CFSR_MEMORY) != 0u) {
+        return EDGERT_FAULT_MEMORY;
+    }
+    if ((status & CFSR_BUS) != 0u) {
+        return EDGERT_FAULT_BUS;
+    }
+    return (status & CFSR_USAGE) != 0u ? EDGERT_FAULT_USAGE : EDGERT_FAULT_HARD;
+}
 
 static void record_and_reset(const uint32_t *frame) {
     const uint32_t status = fault_status();
     const uint32_t pc = (status & CFSR_STKOF) != 0u ? 0u : frame[STACKED_PC];
-    edgert_fault_store(active_fault(), pc, fault_address(status), status);
+    edgert_fault_store(kind_of(status), pc, fault_address(status), status);
     edgert_port_reset();
 }
 

@@ -5,7 +5,4 @@
 /* The handler of every exception that nobody asked for. Does not return. */
 void edgert_fault_entry(void);
 
-/* Let memory, bus, usage and secure faults have their own exceptions, so that the record tells them apart. */
-void edgert_faults_enable(void);
-
 #endif

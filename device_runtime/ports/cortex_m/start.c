@@ -70,7 +70,6 @@ _Noreturn void edgert_start(void) {
     enable_coprocessors();
     prepare_memory();
     paint_stack();
-    edgert_faults_enable();
     (void)main();
     edgert_port_reset();
 }
