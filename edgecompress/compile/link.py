@@ -6,6 +6,8 @@ wherever the folder lies. The bundle carries the runtime's sources that it was b
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ from importlib import resources
 from pathlib import Path
 
 from edgecompress.core import tools
-from edgecompress.core.errors import ConfigError
+from edgecompress.core.errors import ConfigError, ToolFailedError
 from edgecompress.core.target import Memory, Target
 
 COMPILE_TIMEOUT_S = 600.0
@@ -24,6 +26,7 @@ OBJECTS = Path("objects")
 COMMON_FLAGS = (
     "-std=c11",
     "-g",
+    "-pipe",  # no temporary files outside the bundle's folder
     "-ffp-contract=off",  # no fused multiply-add: the same float bytes on every core
     "-fno-strict-aliasing",  # kernels look at int8 tensors as words
     "-fno-math-errno",
@@ -163,4 +166,10 @@ def _compile_all(
 
 
 def _run(bundle_folder: Path, words: list[str]) -> None:
-    tools.run(words, timeout_s=COMPILE_TIMEOUT_S, folder=bundle_folder)
+    """Run a compiler in the bundle's folder. A disk that it filled is an OSError, as when Python fills it."""
+    try:
+        tools.run(words, timeout_s=COMPILE_TIMEOUT_S, folder=bundle_folder)
+    except ToolFailedError as error:
+        if os.strerror(errno.ENOSPC) in error.message:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        raise
