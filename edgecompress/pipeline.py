@@ -47,17 +47,19 @@ def compress(source: Path, folder: Path, observer: Observer) -> Run:
 
 
 def compile_network(run: Run, chosen: Target) -> Bundle:
-    """Check that the network fits, compile it and verify the host program. Writes RUN/bundle/."""
+    """Compile the network, refusing what does not fit before any compiler runs. Writes RUN/bundle/."""
     from edgecompress import compile as compiler
 
     run.choose_target(chosen)
     inputs = {"model": run.key("compress"), "target": chosen.model_dump(mode="json")}
     with run.stage("compile", inputs, "bundle/manifest.json") as key:
         if key is not None:
-            model = _load(run, "model")
-            compiler.check(model, chosen).raise_if_too_big()
             compiler.build(
-                model, chosen, run.folder / "bundle", samples=run.evaluation(), progress=run.observer.progress
+                _load(run, "model"),
+                chosen,
+                run.folder / "bundle",
+                samples=run.evaluation(),
+                progress=run.observer.progress,
             )
     return run.bundle()
 
