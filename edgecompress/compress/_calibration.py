@@ -21,7 +21,7 @@ def observe(graph: ModelProto, samples: Samples, progress: Progress) -> dict[str
     session = _session(graph)
     names = [output.name for output in session.get_outputs() if output.type == "tensor(float)"]
     inputs = [name for name, array in samples.inputs.items() if array.dtype == np.float32]
-    extremes = {name: (np.inf, -np.inf) for name in [*inputs, *names]}
+    extremes = dict.fromkeys([*inputs, *names], (np.inf, -np.inf))
     for i in range(samples.count):
         for name, value in _values(session, names, samples, i).items():
             low, high = extremes[name]

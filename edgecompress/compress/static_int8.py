@@ -30,6 +30,7 @@ from onnx import ModelProto
 from onnxruntime.quantization import QuantType
 from onnxruntime.quantization.calibrate import CalibrationMethod, TensorData, TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+from onnxruntime.quantization.quant_utils import add_infer_metadata
 from pydantic import Field
 
 from edgecompress.compress import _ranges
@@ -41,6 +42,7 @@ from edgecompress.core.recipe import Option
 from edgecompress.core.values import AppliedStep, Context, FileValue, Model
 
 SAME_SCALE = frozenset({"AveragePool", "GlobalAveragePool", "MaxPool", "GlobalMaxPool"})
+MOVES = frozenset({"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze"})
 FIXED_OUTPUTS = {"Softmax": (1 / 256, -128), "Sigmoid": (1 / 256, -128), "Tanh": (1 / 128, 0)}
 """Scale and zero point of an output whose range is known."""
 
@@ -101,6 +103,8 @@ def _with_shared_scales(ranges: dict[str, tuple[float, float]], proto: ModelProt
 def _quantize(proto: ModelProto, ranges: Mapping[str, tuple[float, float]], options: Options) -> ModelProto:
     copy = ModelProto()
     copy.CopyFrom(proto)
+    # Says that shapes are inferred already; without it the quantizer writes the model to disk and reads it back.
+    add_infer_metadata(copy)
     data = {name: TensorData(lowest=np.float32(low), highest=np.float32(high)) for name, (low, high) in ranges.items()}
     with _quiet():
         quantizer = QDQQuantizer(
@@ -123,7 +127,33 @@ def _quantize(proto: ModelProto, ranges: Mapping[str, tuple[float, float]], opti
         quantizer.quantize_model()
         quantizer.model.topological_sort()
     quantized: ModelProto = quantizer.model.model
+    del quantized.metadata_props[:]
+    _move_integers(quantized)
     return onnx.shape_inference.infer_shapes(quantized, check_type=True, strict_mode=True, data_prop=True)
+
+
+def _move_integers(proto: ModelProto) -> None:
+    """Turn Dequantize -> move -> Quantize with equal parameters into the move of the integers, in place.
+
+    Exact: round((q - z) * s / s) + z is q. Where the float tensor has no other reader, both quantizers are gone.
+    """
+    graph = proto.graph
+    makers = {name: node for node in graph.node for name in node.output}
+    for quantize in [node for node in graph.node if node.op_type == "QuantizeLinear"]:
+        move = makers.get(quantize.input[0])
+        if move is None or move.op_type not in MOVES:
+            continue
+        dequantize = makers.get(move.input[0])
+        readers = [node for node in graph.node if move.output[0] in node.input]
+        if dequantize is None or dequantize.op_type != "DequantizeLinear" or len(readers) != 1:
+            continue
+        if dequantize.input[1:] != quantize.input[1:]:
+            continue
+        move.input[0] = dequantize.input[0]
+        move.output[0] = quantize.output[0]
+        graph.node.remove(quantize)
+        if not any(dequantize.output[0] in node.input for node in graph.node):
+            graph.node.remove(dequantize)
 
 
 def _fixed_outputs(proto: ModelProto) -> dict[str, list[dict[str, Any]]]:

@@ -11,7 +11,6 @@ import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
 from edgecompress.core.errors import ModelError
-from edgecompress.core.values import Array
 
 FILE_BYTES_LIMIT = 2**31 - 1
 """Protobuf's own limit for one message."""
@@ -32,8 +31,6 @@ ELEMENT_TYPES = frozenset(
         TensorProto.BOOL,
     }
 )
-QUANTIZERS = frozenset({"QuantizeLinear", "DequantizeLinear"})
-SCALE_TYPES = frozenset({TensorProto.FLOAT})
 
 
 def check_file(proto: ModelProto, path: Path) -> None:
@@ -67,6 +64,15 @@ def check_graph(proto: ModelProto, path: Path) -> None:
         )
     _check_order(graph, path)
     _check_element_types(graph, path)
+
+
+def check_no_nan(proto: ModelProto, path: Path) -> None:
+    """Check that every float constant is a number."""
+    for tensor in proto.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT and np.isnan(numpy_helper.to_array(tensor)).any():
+            raise ModelError(
+                f"{path}: the constant {tensor.name!r} holds NaN", hint="the training diverged; train again"
+            )
 
 
 def run_onnx_checker(proto: ModelProto, path: Path) -> None:
@@ -108,67 +114,6 @@ def external_tensors(proto: ModelProto, path: Path) -> list[TensorProto]:
     return found
 
 
-def check_quantization(proto: ModelProto, path: Path) -> None:
-    """Check that scales (finite, above zero) and zero points (inside their type, 0 for int32) are constants."""
-    constants = {tensor.name: tensor for tensor in proto.graph.initializer}
-    shapes = {
-        info.name: tuple(dim.dim_value for dim in info.type.tensor_type.shape.dim)
-        for info in [*proto.graph.value_info, *proto.graph.input, *proto.graph.output]
-    }
-    shapes |= {name: tuple(tensor.dims) for name, tensor in constants.items()}
-    for node in proto.graph.node:
-        if node.op_type in QUANTIZERS:
-            _check_quantizer(node, constants, shapes[node.input[0]], path)
-
-
-def _check_quantizer(node: NodeProto, constants: dict[str, TensorProto], shape: tuple[int, ...], path: Path) -> None:
-    where = f"{path}: {node.op_type} {node.name!r}"
-    names = list(node.input[1:])
-    missing = [name for name in names if name and name not in constants]
-    if missing:
-        raise ModelError(f"{where}: {missing[0]!r} is computed", hint="scales and zero points must be constants")
-    if constants[names[0]].data_type not in SCALE_TYPES:
-        raise ModelError(f"{where}: the scale is not float32", hint="export the network in float32 before quantizing")
-    scale = numpy_helper.to_array(constants[names[0]])
-    wrong = scale[~(np.isfinite(scale) & (scale > 0))]
-    if wrong.size:
-        raise ModelError(
-            f"{where}: the scale is {wrong.flat[0]:g}; it must be finite and above zero", hint="quantize again"
-        )
-    _check_axis(node, scale, shape, where)
-    if len(names) > 1 and names[1]:
-        _check_zero_point(constants[names[1]], scale, where)
-
-
-def _check_axis(node: NodeProto, scale: Array, shape: tuple[int, ...], where: str) -> None:
-    attributes = {attribute.name: attribute.i for attribute in node.attribute}
-    if attributes.get("block_size", 0) or scale.ndim > 1:
-        raise ModelError(f"{where}: blocked quantization", hint="quantize per tensor or per channel")
-    if scale.size == 1:
-        return
-    axis = attributes.get("axis", 1)
-    if not -len(shape) <= axis < len(shape) or shape[axis] != scale.size:
-        raise ModelError(
-            f"{where}: {scale.size} scales do not fit axis {axis} of the shape {shape}", hint="quantize again"
-        )
-
-
-def _check_zero_point(tensor: TensorProto, scale: Array, where: str) -> None:
-    if tensor.data_type not in (TensorProto.INT8, TensorProto.UINT8, TensorProto.INT16, TensorProto.INT32):
-        kind = TensorProto.DataType.Name(tensor.data_type).lower()
-        raise ModelError(f"{where}: the zero point is {kind}", hint="quantize to 8 bits")
-    raw = np.array(tensor.int32_data, dtype=np.int64) if tensor.int32_data else numpy_helper.to_array(tensor)
-    limits = np.iinfo(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type))
-    low, high = (0, 0) if tensor.data_type == TensorProto.INT32 else (int(limits.min), int(limits.max))
-    wrong = raw[(raw < low) | (raw > high)]
-    if wrong.size:
-        raise ModelError(
-            f"{where}: the zero point is {wrong.flat[0]}; it must lie in {low}..{high}", hint="quantize again"
-        )
-    if raw.size != scale.size:
-        raise ModelError(f"{where}: {scale.size} scales but {raw.size} zero points", hint="quantize again")
-
-
 def _check_domains(graph: GraphProto, path: Path) -> None:
     foreign = Counter(f"{node.domain}.{node.op_type}" for node in graph.node if node.domain not in STANDARD_DOMAINS)
     if foreign:
@@ -182,7 +127,7 @@ def _check_no_subgraphs(graph: GraphProto, path: Path) -> None:
     for node in graph.node:
         if any(attribute.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) for attribute in node.attribute):
             raise ModelError(
-                f"{path}: {node.op_type} {node.name!r} is control flow",
+                f"{path}: {_label(node)} is control flow",
                 hint="unroll it or take the one branch before exporting; a device runs a fixed list of layers",
             )
 
@@ -196,9 +141,11 @@ def _check_order(graph: GraphProto, path: Path) -> None:
             if name in done:
                 continue
             if name not in makers:
-                raise ModelError(f"{path}: {node.op_type} {node.name!r} reads {name!r}, which nothing makes")
+                raise ModelError(
+                    f"{path}: {_label(node)} reads {name!r}, which nothing makes", hint="export the network again"
+                )
             raise ModelError(
-                f"{path}: {node.op_type} {node.name!r} reads {name!r} before {makers[name].name!r} makes it",
+                f"{path}: {_label(node)} reads {name!r} before {_label(makers[name])} makes it",
                 hint="the graph has a cycle or is not sorted",
             )
         done.update(node.output)
@@ -217,6 +164,11 @@ def _check_element_types(graph: GraphProto, path: Path) -> None:
             continue
         kind = _type_name(element_type)
         raise ModelError(f"{path}: the tensor {name!r} is {kind}", hint=_type_hint(kind))
+
+
+def _label(node: NodeProto) -> str:
+    """`Conv 'stem'`: the type and the name of a node, or of what it makes when it has none."""
+    return f"{node.op_type} {node.name or next(iter(node.output), '')!r}"
 
 
 def _type_name(element_type: int) -> str:

@@ -52,7 +52,8 @@ def infer(proto: ModelProto, path: Path) -> None:
         if elements > ELEMENTS_LIMIT:
             raise ModelError(
                 f"{path}: the tensor {info.name!r} {show(dims)} has {elements:,} elements; "
-                f"{ELEMENTS_LIMIT:,} are allowed"
+                f"{ELEMENTS_LIMIT:,} are allowed",
+                hint="the file may be damaged; no device takes a tensor of that size",
             )
 
 

@@ -23,6 +23,7 @@ from edgecompress.core import files
 from edgecompress.core.errors import ModelError
 from edgecompress.core.values import AppliedStep, Model
 from edgecompress.models import _onnx_checks as checks
+from edgecompress.models import _onnx_quantization as quantization
 from edgecompress.models import _onnx_shapes as bound_shapes
 from edgecompress.models import _onnx_specs as specs
 
@@ -58,7 +59,9 @@ def load(path: Path, *, name: str | None = None, shapes: Mapping[str, tuple[int,
     checks.check_graph(graph, path)
     bound_shapes.infer(graph, path)
     bound_shapes.check_static(graph, path)
-    checks.check_quantization(graph, path)
+    quantization.check(graph, path)
+    checks.check_no_nan(graph, path)
+    quantization.fold_weights(graph)
     inputs, outputs = specs.read(graph, path)
     return Model(
         name=name or stored.get(NAME_KEY) or path.stem,
