@@ -19,8 +19,10 @@ from edgecompress.report import _tables
 WIDTH = 880
 BAR_HEIGHT = 22
 ARENA_HEIGHT = 340
-LETTER_WIDTH, LINE_HEIGHT = 7, 16
-"""Room, in pixels, that a label in a rectangle needs."""
+LETTER_WIDTH, LINE_HEIGHT = 9, 16
+"""Room, in pixels, that a label in a rectangle needs, for a letter and for a line."""
+LONGEST_NAME = 30
+KINDS = ("between layers", "input", "output")
 PADDING = {"left": 24, "right": 12, "top": 4, "bottom": 4}
 """Room for a reader's font that is wider than the one the chart was measured with."""
 AUTOSIZE = alt.AutoSizeParams(type="fit-x", contains="padding")
@@ -37,7 +39,7 @@ def layers(candidate: Candidate) -> str:
     whole = sum(amounts.values()) or 1.0
     rows = [
         {
-            "layer": f"{layer.index}  {layer.name}",
+            "layer": f"{layer.index}  {_end(layer.name)}",
             "operator": layer.op,
             "amount": amounts[layer.index],
             "share": f"{amounts[layer.index] / whole:.1%}",
@@ -46,7 +48,9 @@ def layers(candidate: Candidate) -> str:
         if layer.index in amounts
     ]
     base = alt.Chart(_data(rows)).encode(
-        y=alt.Y("layer:N", sort=None, title=None, axis=alt.Axis(labelLimit=210, ticks=False, domain=False)),
+        y=alt.Y(
+            "layer:N", sort=None, title=None, axis=alt.Axis(labelLimit=300, ticks=False, domain=False, labelPadding=6)
+        ),
         x=alt.X("amount:Q", title=_tables.layer_unit(candidate), axis=alt.Axis(format="~s", tickCount=5)),
     )
     bars = base.mark_bar(cornerRadiusEnd=3).encode(
@@ -70,7 +74,9 @@ def memory(candidate: Candidate) -> str:
         alt.Chart(_data(rows))
         .mark_bar(stroke=PAPER, strokeWidth=1)
         .encode(
-            y=alt.Y("memory:N", sort=["Flash", "RAM"], title=None, axis=alt.Axis(ticks=False, domain=False)),
+            y=alt.Y(
+                "memory:N", sort=["Flash", "RAM"], title=None, axis=alt.Axis(ticks=False, domain=False, labelPadding=6)
+            ),
             x=alt.X("kib:Q", title="KiB", stack="zero", axis=alt.Axis(tickCount=8)),
             color=_by("part", parts),
             order=alt.Order("order:Q"),
@@ -107,9 +113,7 @@ def arena(candidate: Candidate) -> str:
             x2="last:Q",
             y=alt.Y("low:Q", title="Offset in the arena, bytes", axis=alt.Axis(format="~s")),
             y2="high:Q",
-            color=_by(
-                "kind", [kind for kind in ("input", "output", "between layers") if kind in _column(rows, "kind")]
-            ),
+            color=_by("kind", list(KINDS)),
         )
     )
     labels = rectangles.mark_text(color=PAPER, fontSize=11).encode(
@@ -165,6 +169,11 @@ def _kind(candidate: Candidate, tensor: str) -> str:
     if tensor in {spec.name for spec in candidate.bundle.inputs}:
         return "input"
     return "output" if tensor in {spec.name for spec in candidate.bundle.outputs} else "between layers"
+
+
+def _end(name: str) -> str:
+    """Keep the end of a long name: frameworks put the path in front."""
+    return name if len(name) <= LONGEST_NAME else f"…{name[1 - LONGEST_NAME :]}"
 
 
 def _by(field: str, values: list[str]) -> Any:

@@ -121,8 +121,8 @@ def environment(report: Report, candidate: Candidate) -> Table:
 
 
 def layer_unit(candidate: Candidate) -> str:
-    """What the layers' figures count: `Instructions` or `Time, µs`."""
-    return "Time, µs" if any(layer.microseconds is not None for layer in candidate.layers) else "Instructions"
+    """What the layers' figures count: `Instructions` or `Microseconds`."""
+    return "Microseconds" if any(layer.microseconds is not None for layer in candidate.layers) else "Instructions"
 
 
 def steps(candidate: Candidate) -> tuple[str, ...]:
