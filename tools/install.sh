@@ -34,6 +34,6 @@ case $purpose in
     demo) what=. ;;
     test) what=.[test] ;;
 esac
-echo "Installing the Python packages (TVM's is 305 MB; a minute or two) ..."
+echo "Installing the Python packages (about 200 MB to download) ..."
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable "$what"
 touch ".venv/installed-$purpose"

@@ -33,7 +33,7 @@ def test_the_wheel_holds_the_files_that_git_does_not_ignore_and_no_others(wheel:
 
 
 def test_an_installed_wheel_finds_its_targets_inside_itself(wheel: Path, tmp_path: Path) -> None:
-    # The dependencies (450 MB) are taken from this environment; the package itself only from the wheel.
+    # The dependencies (700 MB) are taken from this environment; the package itself only from the wheel.
     venv.create(tmp_path / "venv", with_pip=False, symlinks=True)
     packages = next((tmp_path / "venv" / "lib").glob("python*/site-packages"))
     command = [*PIP, "install", "--no-deps", "--target", str(packages), str(wheel)]
