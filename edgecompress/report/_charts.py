@@ -22,7 +22,7 @@ ARENA_HEIGHT = 340
 LETTER_WIDTH, LINE_HEIGHT = 9, 16
 """Room, in pixels, that a label in a rectangle needs, for a letter and for a line."""
 LONGEST_NAME = 30
-KINDS = ("between layers", "input", "output")
+KINDS = ("intermediate", "input", "output")
 PADDING = {"left": 24, "right": 12, "top": 4, "bottom": 4}
 """Room for a reader's font that is wider than the one the chart was measured with."""
 AUTOSIZE = alt.AutoSizeParams(type="fit-x", contains="padding")
@@ -168,7 +168,7 @@ def _has_room(placement: Placement, plan: Arena, last: int) -> bool:
 def _kind(candidate: Candidate, tensor: str) -> str:
     if tensor in {spec.name for spec in candidate.bundle.inputs}:
         return "input"
-    return "output" if tensor in {spec.name for spec in candidate.bundle.outputs} else "between layers"
+    return "output" if tensor in {spec.name for spec in candidate.bundle.outputs} else "intermediate"
 
 
 def _end(name: str) -> str:

@@ -7,6 +7,7 @@ import json
 from edgecompress.core.report import Report
 
 FILE_NAME = "report.json"
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def render(report: Report) -> str:
@@ -16,4 +17,5 @@ def render(report: Report) -> str:
 
 def schema() -> str:
     """Write the JSON Schema of report.json; report.schema.json beside this module holds it."""
-    return json.dumps(Report.model_json_schema(mode="serialization"), indent=2, ensure_ascii=False) + "\n"
+    described = {"$schema": DRAFT, **Report.model_json_schema(mode="serialization")}
+    return json.dumps(described, indent=2, ensure_ascii=False) + "\n"
