@@ -71,5 +71,14 @@ def test_without_labelled_samples_every_stage_is_missing_with_the_reason(
     assert board.runs == 0
 
 
+def test_one_output_element_is_no_class_score(board: Any, bundle: Any, evidence: Evidence) -> None:
+    narrow = bundle.manifest.outputs[0].model_copy(update={"shape": (1, 1)})
+    one_score = replace(bundle, manifest=bundle.manifest.model_copy(update={"outputs": (narrow,)}))
+
+    found = accuracy.read(board, one_score, evidence)
+
+    assert {m.missing for m in found.metrics} == {"the output y has one element; top-1 needs a score for each class"}
+
+
 def always_the_third(values: Array) -> Array:
     return np.array([0, 0, 1], np.float32)

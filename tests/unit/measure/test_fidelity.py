@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
-from edgecompress.core.values import Array, Evidence, Measurement, Measurements
+from edgecompress.core.values import Array, Evidence, Measurement, Measurements, Model, TensorSpec
 from edgecompress.measure import accuracy, fidelity
 
 STEP = 0.5
@@ -97,3 +98,21 @@ def test_another_device_is_asked_anew(board: Any, process: Any, bundle: Any, evi
     mismatch = named(fidelity.read(process, bundle, evidence), "device_mismatched_bytes")
 
     assert mismatch.value == 1
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale", "step"),
+    [("int8", [0.25], 1.0), ("float32", [0.25], 0.25), ("float32", [0.25, 0.5, 1.0], None)],
+)
+def test_the_step_of_an_output_is_one_or_its_one_scale(dtype: Any, scale: list[float], step: float | None) -> None:
+    assert fidelity.output_steps(dequantized(dtype, scale)) == {"y": step}
+
+
+def dequantized(dtype: Any, scale: list[float]) -> Model:
+    """A network whose float output is made by a DequantizeLinear, per channel when there are several scales."""
+    node = helper.make_node("DequantizeLinear", ["q", "scale"], ["y"], axis=1)
+    tensors = [helper.make_tensor_value_info(name, kind, [1, 3]) for name, kind in (("q", 3), ("y", 1))]
+    shape = [] if len(scale) == 1 else [len(scale)]
+    scales = [helper.make_tensor("scale", TensorProto.FLOAT, shape, scale)]
+    graph = helper.make_model(helper.make_graph([node], "g", tensors[:1], tensors[1:], scales))
+    return Model(name="g", graph=graph, inputs=(), outputs=(TensorSpec(name="y", shape=(1, 3), dtype=dtype),))

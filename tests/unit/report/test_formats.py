@@ -148,3 +148,16 @@ def test_a_format_names_its_file_and_renders_text(name: str, report: Report, pag
     text = page if module is html else module.render(report)
     assert text.endswith("\n")
     assert report.candidates[0].bundle.build_id in text
+
+
+def test_every_candidate_has_its_own_section(report: Report) -> None:
+    first = report.candidates[0]
+    second = first.model_copy(
+        update={"name": "smaller", "bundle": first.bundle.model_copy(update={"build_id": "f" * 32})}
+    )
+
+    page = html.render(report.model_copy(update={"candidates": (first, second)}))
+
+    identities = re.findall(r'\bid="([^"]+)"', page)
+    assert len(identities) == len(set(identities))
+    assert outline(page).tags.count("section") == 2
