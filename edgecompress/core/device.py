@@ -1,20 +1,35 @@
-"""A device: the wire protocol's commands over any byte stream. Every wait has a deadline."""
+"""A device that runs a bundle: installing it, running samples, asking for its figures. One class for every link."""
 
 from __future__ import annotations
 
-from typing import Protocol
+import logging
+import struct
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
 
+import numpy as np
+
+from edgecompress.core import answers, wire
+from edgecompress.core.answers import DeviceInfo, Fault, Stats
 from edgecompress.core.bundle import Bundle
+from edgecompress.core.errors import ConfigError, TransferError, UnreachableError, WrongDeviceError
+from edgecompress.core.session import ByteStream, RestartedError, Session
+from edgecompress.core.target import Target
+from edgecompress.core.values import Array, Progress, TensorSpec, no_progress
+from edgecompress.core.wire import Command
 
+__all__ = ["ByteStream", "Device", "DeviceInfo", "Fault", "Link", "Run", "Stats"]
 
-class ByteStream(Protocol):
-    """A two-way stream of bytes: a UART, a pty, a socket, a pipe."""
+logger = logging.getLogger(__name__)
 
-    def read(self, timeout_s: float) -> bytes:
-        """Return what has come, at least one byte, or nothing after `timeout_s`. Raises UnreachableError at its end."""
+RUN_TIMEOUT_S = 120.0
+RUN_REQUEST_S = 2.0
 
-    def write(self, data: bytes, timeout_s: float) -> None:
-        """Write all of it. Raises UnreachableError when the other side is gone or does not take it in time."""
+_WRITE_HEADER = struct.Struct("<II")
 
 
 class Link(Protocol):
@@ -28,3 +43,260 @@ class Link(Protocol):
 
     def close(self) -> None:
         """End what `start` began; harmless twice."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What one sample gave: outputs by name, each spec.shape[1:], and the ticks of every inference."""
+
+    outputs: dict[str, Array]
+    ticks: tuple[int, ...]
+
+
+class Device:
+    """A target, reached over a link. Nothing can be run before `install` has succeeded."""
+
+    def __init__(self, link: Link, target: Target) -> None:
+        self.target = target
+        self._link = link
+        self._session: Session | None = None
+        self._bundle: Bundle | None = None
+        self._info: DeviceInfo | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def description(self) -> str:
+        """What the device is, in words."""
+        return self._link.description
+
+    @property
+    def emulated(self) -> bool:
+        """True when its figures are an emulator's."""
+        return self._link.emulated
+
+    def install(self, bundle: Bundle, progress: Progress = no_progress) -> None:
+        """Start the bundle's program and prove that it is there and right.
+
+        Counts as done only when hello brings the bundle's build id and every test vector comes out byte for byte.
+        Raises UnreachableError when nothing, or nothing sensible, answers in time; WrongDeviceError for another
+        target, program or protocol; TransferError when an output differs.
+        """
+        if bundle.manifest.target != self.target.name:
+            raise WrongDeviceError(
+                f"the bundle was built for {bundle.manifest.target}, the device is {self.target.name}",
+                hint=f"compile for {self.target.name}, or deploy to {bundle.manifest.target}",
+            )
+        self.close()
+        self._bundle = bundle
+        self._session = Session(self._link.start(bundle), self.description)
+        try:
+            self._info = self._meet(bundle)
+            self._forget_old_fault()
+            self._verify(bundle, progress)
+        except BaseException:
+            self.close()
+            raise
+
+    def describe(self) -> DeviceInfo:
+        """What the device told about itself."""
+        if self._info is None:
+            raise UnreachableError(f"nothing is installed on {self.description}", hint="install a bundle first")
+        return self._info
+
+    def run(self, inputs: Mapping[str, Array], repeat: int = 1) -> Run:
+        """Run one sample `repeat` times; every input has its spec's shape, with or without the leading 1."""
+        self._write_inputs(inputs)
+        ticks = self._run(repeat)
+        outputs = {spec.name: self._read_output(i, spec) for i, spec in enumerate(self.describe().outputs)}
+        return Run(outputs=outputs, ticks=ticks)
+
+    def profile(self, inputs: Mapping[str, Array], repeat: int = 1) -> tuple[tuple[int, ...], ...]:
+        """Run one sample layer by layer; return, for every layer, the ticks of every repeat."""
+        self._write_inputs(inputs)
+        runs = [self._profile_once() for _ in range(repeat)]
+        return tuple(zip(*runs, strict=True))
+
+    def read_stats(self) -> Stats:
+        """Ask for the stack's and the arena's size, and the resident memory where there is an operating system."""
+        return answers.read_stats(self._ask(Command.STATS))
+
+    def read_fault(self) -> Fault | None:
+        """Ask for the fault record, which outlives a reset; None when there is none."""
+        return answers.read_fault(self._ask(Command.FAULT, b"\0"))
+
+    def reset(self) -> None:
+        """Start the device anew, as after power-on, and greet it."""
+        self._ask(Command.RESET)
+        self._open_session().greet()
+
+    def close(self) -> None:
+        """End the session and what the link started; harmless twice."""
+        self._session = self._info = None
+        self._link.close()
+
+    def _open_session(self) -> Session:
+        if self._session is None:
+            raise UnreachableError(f"nothing is installed on {self.description}", hint="install a bundle first")
+        return self._session
+
+    def _ask(self, command: Command, payload: bytes = b"", *, timeout_s: float | None = None) -> bytes:
+        session = self._open_session()
+        try:
+            if timeout_s is None:
+                return session.ask(command, payload)
+            return session.ask(command, payload, timeout_s=timeout_s)
+        except RestartedError as error:
+            raise self._explain_restart(session, error) from error
+
+    def _explain_restart(self, session: Session, error: RestartedError) -> UnreachableError:
+        """Greet the restarted device and turn its fault record into an error that names the layer."""
+        fault = None
+        with suppress(UnreachableError, TransferError):
+            session.greet()
+            fault = answers.read_fault(session.ask(Command.FAULT, b"\0"))
+        if fault is None:
+            return UnreachableError(error.message, hint="it left no fault record: was it reset, or its power cut?")
+        return UnreachableError(
+            f"{self.description} stopped with {self._describe_fault(fault)}",
+            hint="compile again; if it happens again, this is a bug in the generated code or too small a stack",
+        )
+
+    def _describe_fault(self, fault: Fault) -> str:
+        layers = self._bundle.manifest.layers if self._bundle else ()
+        where = "outside of the network"
+        if fault.layer is not None:
+            name = f" ({layers[fault.layer].name})" if fault.layer < len(layers) else ""
+            where = f"in layer {fault.layer}{name}"
+        return f"{fault.kind} {where}, at pc {fault.pc:#x}, address {fault.address:#x}, status {fault.detail:#x}"
+
+    def _meet(self, bundle: Bundle) -> DeviceInfo:
+        hello = answers.read_hello(self._open_session().greet())
+        if hello is None:
+            raise WrongDeviceError(
+                f"{self.description} does not speak protocol version {wire.PROTOCOL_VERSION}",
+                hint="its firmware is of another edgecompress: compile and deploy again",
+            )
+        manifest = bundle.manifest
+        if hello.build_id != manifest.build_id:
+            raise WrongDeviceError(
+                f"{self.description} runs build {hello.build_id}; the bundle is build {manifest.build_id}",
+                hint="another program is on the device: deploy this bundle to it",
+            )
+        if hello.target != manifest.target:
+            raise WrongDeviceError(f"{self.description} says it is {hello.target}; the bundle is for {manifest.target}")
+        inputs = tuple(self._ask_tensor(0, i) for i in range(hello.inputs))
+        outputs = tuple(self._ask_tensor(1, i) for i in range(hello.outputs))
+        self._compare_specs("input", inputs, manifest.inputs)
+        self._compare_specs("output", outputs, manifest.outputs)
+        return DeviceInfo(
+            protocol_version=wire.PROTOCOL_VERSION,
+            build_id=hello.build_id,
+            target=hello.target,
+            ticks_per_second=hello.ticks_per_second,
+            inputs=manifest.inputs,
+            outputs=manifest.outputs,
+            layers=hello.layers,
+        )
+
+    def _ask_tensor(self, kind: int, index: int) -> TensorSpec:
+        return answers.read_tensor(self._ask(Command.TENSOR, struct.pack("<BI", kind, index)))
+
+    def _compare_specs(self, kind: str, told: tuple[TensorSpec, ...], meant: tuple[TensorSpec, ...]) -> None:
+        if len(told) != len(meant):
+            raise WrongDeviceError(f"{self.description} has {len(told)} {kind}s; the bundle has {len(meant)}")
+        for index, (there, here) in enumerate(zip(told, meant, strict=True)):
+            if there != answers.as_told(here):
+                raise WrongDeviceError(
+                    f"{kind} {index} of {self.description} is {there!r}; the bundle's is {answers.as_told(here)!r}"
+                )
+
+    def _forget_old_fault(self) -> None:
+        fault = answers.read_fault(self._ask(Command.FAULT, b"\1"))
+        if fault is not None:
+            logger.warning("%s had stopped before: %s", self.description, self._describe_fault(fault))
+
+    def _verify(self, bundle: Bundle, progress: Progress) -> None:
+        inputs, expected = bundle.vectors()
+        count = bundle.manifest.vectors.count
+        for vector in range(count):
+            progress("verify", vector, count)
+            run = self.run({name: values[vector] for name, values in inputs.items()})
+            for name, values in expected.items():
+                self._compare_output(name, run.outputs[name], values[vector], vector)
+        progress("verify", count, count)
+
+    def _compare_output(self, name: str, got: Array, expected: Array, vector: int) -> None:
+        got_bytes = np.frombuffer(got.tobytes(), np.uint8)
+        expected_bytes = np.frombuffer(expected.tobytes(), np.uint8)
+        wrong = np.flatnonzero(got_bytes != expected_bytes)
+        if wrong.size:
+            first = int(wrong[0])
+            raise TransferError(
+                f"{self.description} computes other bytes than the host program: output {name!r} of vector {vector} "
+                f"differs in {wrong.size:,} of {expected_bytes.size:,} bytes, first at byte {first} "
+                f"({got_bytes[first]} instead of {expected_bytes[first]})",
+                hint="the program on the device is damaged, or its compiler computes differently: compile again",
+            )
+
+    def _write_inputs(self, inputs: Mapping[str, Array]) -> None:
+        room = wire.MAX_PAYLOAD - _WRITE_HEADER.size
+        for index, spec in enumerate(self.describe().inputs):
+            data = _bytes_of(inputs, spec)
+            for start in range(0, len(data), room):
+                header = _WRITE_HEADER.pack(index, start)
+                self._ask(Command.WRITE_INPUT, header + data[start : start + room])
+
+    def _run(self, repeat: int) -> tuple[int, ...]:
+        """Run in requests of about two seconds, so that a deadline can tell a slow network from a dead device."""
+        ticks: list[int] = []
+        chunk = 1
+        while len(ticks) < repeat:
+            count = min(chunk, repeat - len(ticks))
+            begin = time.monotonic()
+            ticks += self._ask_ticks(Command.RUN, count, expected=count)
+            seconds_each = max(time.monotonic() - begin, 1e-6) / count
+            chunk = max(1, min(wire.MAX_TICKS, int(RUN_REQUEST_S / seconds_each)))
+        return tuple(ticks)
+
+    def _profile_once(self) -> tuple[int, ...]:
+        layers = self.describe().layers
+        ticks: list[int] = []
+        while len(ticks) < layers:
+            ticks += self._ask_ticks(Command.PROFILE, len(ticks), expected=min(wire.MAX_TICKS, layers - len(ticks)))
+        return tuple(ticks)
+
+    def _ask_ticks(self, command: Command, number: int, *, expected: int) -> tuple[int, ...]:
+        payload = self._ask(command, struct.pack("<I", number), timeout_s=RUN_TIMEOUT_S)
+        if len(payload) != 8 * expected:
+            raise TransferError(
+                f"{self.description} answered {command.name} with {len(payload)} bytes instead of {8 * expected}"
+            )
+        return struct.unpack(f"<{expected}Q", payload)
+
+    def _read_output(self, index: int, spec: TensorSpec) -> Array:
+        data = b""
+        while len(data) < spec.byte_size:
+            count = min(wire.MAX_PAYLOAD, spec.byte_size - len(data))
+            part = self._ask(Command.READ_OUTPUT, struct.pack("<III", index, len(data), count))
+            if len(part) != count:
+                raise TransferError(f"{self.description} sent {len(part)} bytes of {spec.name!r} instead of {count}")
+            data += part
+        return np.frombuffer(data, spec.dtype).reshape(spec.shape[1:])
+
+
+def _bytes_of(inputs: Mapping[str, Array], spec: TensorSpec) -> bytes:
+    if spec.name not in inputs:
+        raise ConfigError(f"the sample has no input {spec.name!r}; it has {', '.join(sorted(inputs)) or 'none'}")
+    value = np.asarray(inputs[spec.name])
+    if value.shape not in (spec.shape, spec.shape[1:]) or value.dtype != spec.dtype:
+        raise ConfigError(
+            f"input {spec.name!r} is {value.dtype} {value.shape}; the network takes {spec.dtype} {spec.shape}"
+        )
+    return value.tobytes()

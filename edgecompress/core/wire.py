@@ -92,7 +92,8 @@ def encode(frame: Frame) -> bytes:
     if len(frame.payload) > MAX_PAYLOAD:
         raise ValueError(f"a payload of {len(frame.payload)} bytes does not fit a frame of {MAX_PAYLOAD}")
     content = _HEADER.pack(frame.command, frame.status, frame.sequence, len(frame.payload)) + frame.payload
-    return DELIMITER + cobs.encode(content + _CHECK.pack(zlib.crc32(content))) + DELIMITER
+    code: bytes = cobs.encode(content + _CHECK.pack(zlib.crc32(content)))
+    return DELIMITER + code + DELIMITER
 
 
 def decode(block: bytes) -> Frame | None:
@@ -111,7 +112,10 @@ def decode(block: bytes) -> Frame | None:
 
 
 LONGEST_BLOCK = len(encode(Frame(command=0, sequence=0, payload=bytes([1]) * MAX_PAYLOAD))) - 2
-"""The most bytes that stand between two delimiters of a frame."""
+"""The most bytes that stand between the two delimiters of a frame."""
+
+SHORTEST_BLOCK = len(encode(Frame(command=0, sequence=0))) - 2
+"""The fewest."""
 
 
 class Reader:

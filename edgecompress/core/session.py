@@ -1,0 +1,119 @@
+"""One conversation with a device: a request, its retries, its answer. Every wait has a deadline."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+from edgecompress.core import wire
+from edgecompress.core.errors import TransferError, UnreachableError
+from edgecompress.core.wire import Command, Frame, Status
+
+HELLO_TIMEOUT_S = 10.0
+ANSWER_TIMEOUT_S = 10.0
+FIRST_RETRY_S = 0.5
+LONGEST_RETRY_S = 8.0
+GARBAGE_AFTER_S = 3.0
+GARBAGE_STILL_S = 1.0
+
+
+class ByteStream(Protocol):
+    """A two-way stream of bytes: a UART, a pty, a socket, a pipe."""
+
+    def read(self, timeout_s: float) -> bytes:
+        """Return what has come, at least one byte, or nothing after `timeout_s`. Raises UnreachableError at its end."""
+
+    def write(self, data: bytes, timeout_s: float) -> None:
+        """Write all of it. Raises UnreachableError when the other side is gone or does not take it in time."""
+
+
+class RestartedError(UnreachableError):
+    """The device started anew since hello: it was reset, lost its power, or a fault stopped its program."""
+
+
+class Session:
+    """Requests over a byte stream, numbered, so that a repeated one is not executed twice."""
+
+    def __init__(self, stream: ByteStream, description: str) -> None:
+        self._stream = stream
+        self._description = description
+        self._reader = wire.Reader()
+        self._sequence = 0
+        self._echoes = 0
+        self._last_noise_s = 0.0
+
+    def greet(self, timeout_s: float = HELLO_TIMEOUT_S) -> bytes:
+        """Begin, or begin anew; return hello's answer. Raises UnreachableError for silence and for garbage."""
+        return self._converse(Command.HELLO, b"", timeout_s)
+
+    def ask(self, command: Command, payload: bytes = b"", *, timeout_s: float = ANSWER_TIMEOUT_S) -> bytes:
+        """Send a request until its answer comes; return the answer's payload.
+
+        Raises UnreachableError when none comes in `timeout_s`, RestartedError when the device forgot the session,
+        TransferError when it refuses the request.
+        """
+        return self._converse(command, payload, timeout_s)
+
+    def _converse(self, command: Command, payload: bytes, timeout_s: float) -> bytes:
+        self._sequence = (self._sequence + 1) % 0x1_0000
+        request = Frame(command=command, sequence=self._sequence, payload=payload)
+        begin = time.monotonic()
+        deadline = begin + timeout_s
+        patience = FIRST_RETRY_S
+        while (left := deadline - time.monotonic()) > 0:
+            self._stream.write(wire.encode(request), left)
+            answer = self._wait_for_answer(request, min(deadline, time.monotonic() + patience))
+            if answer is not None:
+                return self._accept(command, answer)
+            if command is Command.HELLO:
+                self._refuse_garbage(begin)
+            patience = min(2 * patience, LONGEST_RETRY_S)
+        if self._noise_bytes:
+            raise self._garbage_error(time.monotonic() - begin)
+        raise self._silence_error(command, timeout_s)
+
+    def _wait_for_answer(self, request: Frame, until: float) -> Frame | None:
+        while (left := until - time.monotonic()) > 0:
+            noise_before = self._noise_bytes
+            for frame in self._reader.take(self._stream.read(left)):
+                if frame.sequence == request.sequence and frame.command == request.command | wire.ANSWER_BIT:
+                    self._reader.noise_bytes = self._echoes = 0
+                    return frame
+                self._echoes += 0 if frame.is_answer else 1
+            if self._noise_bytes > noise_before:
+                self._last_noise_s = time.monotonic()
+        return None
+
+    def _accept(self, command: Command, answer: Frame) -> bytes:
+        if answer.status == Status.OK:
+            return answer.payload
+        if answer.status == Status.NO_SESSION:
+            raise RestartedError(f"{self._description} restarted before {command.name} was done")
+        known = answer.status in set(Status)
+        name = Status(answer.status).name if known else f"status {answer.status}"
+        raise TransferError(f"{self._description} refused {command.name}: {name}")
+
+    @property
+    def _noise_bytes(self) -> int:
+        return self._reader.noise_bytes + self._reader.pending + self._echoes * wire.SHORTEST_BLOCK
+
+    def _refuse_garbage(self, begin: float) -> None:
+        """Raise early when garbage keeps coming: boot noise ends by itself, a wrong program or baud rate does not."""
+        now = time.monotonic()
+        if now - begin >= GARBAGE_AFTER_S and now - self._last_noise_s <= GARBAGE_STILL_S and self._noise_bytes:
+            raise self._garbage_error(now - begin)
+
+    def _garbage_error(self, seconds: float) -> UnreachableError:
+        return UnreachableError(
+            f"{self._description} sent {self._noise_bytes:,} bytes in {seconds:.0f} s, but no frame",
+            hint="it only repeats what it is sent: no runtime is running there"
+            if self._echoes
+            else "another program seems to run there, or the baud rate is wrong",
+        )
+
+    def _silence_error(self, command: Command, timeout_s: float) -> UnreachableError:
+        what = "no answer" if command is Command.HELLO else f"no answer to {command.name}"
+        return UnreachableError(
+            f"{what} from {self._description} within {timeout_s:g} s",
+            hint="is the program running there, and is this its line? reset the device and try again",
+        )

@@ -1,0 +1,27 @@
+"""Become another program that ends when this one's parent does, even when that is killed.
+
+Called as `python _parent_death.py PARENT_PID PROGRAM ARGUMENTS…`. Linux sends the signal (prctl(2), PR_SET_PDEATHSIG)
+and keeps the request across execve; elsewhere the program only ends when the link is closed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1
+
+
+def main(parent: int, command: list[str]) -> None:
+    """Ask for the signal, then execute the command in this process."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            sys.exit(1)
+    os.execv(command[0], command)  # noqa: S606
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2:])

@@ -1,0 +1,44 @@
+"""Run a bundle's program as a process on this machine."""
+
+from __future__ import annotations
+
+from edgecompress.core.bundle import Bundle
+from edgecompress.core.device import ByteStream, Device
+from edgecompress.core.errors import ConfigError, UsageError
+from edgecompress.core.target import Target
+from edgecompress.deploy._child import Child
+
+
+class LocalLink:
+    """The program speaks the protocol over its stdin and stdout."""
+
+    emulated = False
+
+    def __init__(self, target: Target) -> None:
+        self.description = f"{target.name} (a process on this machine)"
+        self._child: Child | None = None
+
+    def start(self, bundle: Bundle) -> ByteStream:
+        """Start the program. Raises ConfigError when the bundle does not hold it."""
+        if not bundle.program.is_file():
+            raise ConfigError(f"the bundle holds no {bundle.manifest.program}", hint="compile again")
+        self._child = Child([bundle.program.resolve()], name="the program", stdout_is_stream=True)
+        return self._child
+
+    def close(self) -> None:
+        """End the program; harmless twice."""
+        if self._child is not None:
+            self._child.close()
+            self._child = None
+
+
+def connect(target: Target, address: str | None = None, *, emulator_args: tuple[str, ...] = ()) -> Device:
+    """Return this machine as a device.
+
+    Raises UsageError when an address or emulator arguments are given: there is nothing to hand them to.
+    """
+    if address is not None:
+        raise UsageError(f"{target.name} is this machine: it has no address (got {address!r})")
+    if emulator_args:
+        raise UsageError(f"{target.name} is not emulated: --emulator-args means nothing there")
+    return Device(LocalLink(target), target)
