@@ -7,6 +7,7 @@ import onnxruntime
 from onnx import ModelProto, TensorProto
 
 from edgecompress.compress._ranges import BINS, Histogram
+from edgecompress.core.errors import ModelError
 from edgecompress.core.values import Array, Progress, Samples
 
 FATAL_ONLY = 4
@@ -16,7 +17,7 @@ def observe(graph: ModelProto, samples: Samples, progress: Progress) -> dict[str
     """Return the histogram of every float activation, inputs included, by tensor name.
 
     Two passes over the samples: the extremes, then the counts between them. One thread and no graph optimization, so
-    that the same samples give the same histograms.
+    that the same samples give the same histograms. Raises ModelError when the network computes NaN or infinity.
     """
     session = _session(graph)
     names = [output.name for output in session.get_outputs() if output.type == "tensor(float)"]
@@ -24,6 +25,11 @@ def observe(graph: ModelProto, samples: Samples, progress: Progress) -> dict[str
     extremes = dict.fromkeys([*inputs, *names], (np.inf, -np.inf))
     for i in range(samples.count):
         for name, value in _values(session, names, samples, i).items():
+            if not np.isfinite(value).all():
+                raise ModelError(
+                    f"the network computes NaN or infinity in {name!r} on calibration sample {i}",
+                    hint="check that the samples are scaled as in training",
+                )
             low, high = extremes[name]
             extremes[name] = (min(low, float(value.min())), max(high, float(value.max())))
         progress("calibrate: extremes", i + 1, samples.count)
@@ -58,4 +64,5 @@ def _session(graph: ModelProto) -> onnxruntime.InferenceSession:
 def _values(session: onnxruntime.InferenceSession, names: list[str], samples: Samples, i: int) -> dict[str, Array]:
     feed = {name: array[i : i + 1] for name, array in samples.inputs.items()}
     seen = {name: array for name, array in feed.items() if array.dtype == np.float32}
-    return seen | dict(zip(names, session.run(names, feed), strict=True))
+    computed = session.run(names, feed) if names else []
+    return seen | dict(zip(names, computed, strict=True))

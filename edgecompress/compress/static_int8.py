@@ -8,7 +8,7 @@ What comes out, and why the compiler finds nothing left to do in floating point:
   too and no Add of its own.
 - Every operator is quantized, Transpose and Reshape included: the leading Transpose of a channels-last network moves
   bytes instead of floats.
-- ReLU disappears into the range of what follows it (with symmetric activations it stays, as a maximum with 0).
+- ReLU disappears into the range of its output; with symmetric activations it stays, right behind its operator.
 - Pooling and data movement keep the scale of their input, softmax, sigmoid and tanh have fixed scales, as the TFLite
   8-bit quantization specification wants (ai.google.dev/edge/litert/models/quantization_spec).
 
@@ -35,6 +35,7 @@ from pydantic import Field
 
 from edgecompress.compress import _ranges
 from edgecompress.compress._calibration import observe
+from edgecompress.compress._integer_graph import simplify
 from edgecompress.compress._ranges import Histogram
 from edgecompress.core import toml_file
 from edgecompress.core.errors import ConfigError, ModelError
@@ -42,7 +43,6 @@ from edgecompress.core.recipe import Option
 from edgecompress.core.values import AppliedStep, Context, FileValue, Model
 
 SAME_SCALE = frozenset({"AveragePool", "GlobalAveragePool", "MaxPool", "GlobalMaxPool"})
-MOVES = frozenset({"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze"})
 FIXED_OUTPUTS = {"Softmax": (1 / 256, -128), "Sigmoid": (1 / 256, -128), "Tanh": (1 / 128, 0)}
 """Scale and zero point of an output whose range is known."""
 
@@ -128,32 +128,9 @@ def _quantize(proto: ModelProto, ranges: Mapping[str, tuple[float, float]], opti
         quantizer.model.topological_sort()
     quantized: ModelProto = quantizer.model.model
     del quantized.metadata_props[:]
-    _move_integers(quantized)
+    del quantized.graph.value_info[:]
+    simplify(quantized)
     return onnx.shape_inference.infer_shapes(quantized, check_type=True, strict_mode=True, data_prop=True)
-
-
-def _move_integers(proto: ModelProto) -> None:
-    """Turn Dequantize -> move -> Quantize with equal parameters into the move of the integers, in place.
-
-    Exact: round((q - z) * s / s) + z is q. Where the float tensor has no other reader, both quantizers are gone.
-    """
-    graph = proto.graph
-    makers = {name: node for node in graph.node for name in node.output}
-    for quantize in [node for node in graph.node if node.op_type == "QuantizeLinear"]:
-        move = makers.get(quantize.input[0])
-        if move is None or move.op_type not in MOVES:
-            continue
-        dequantize = makers.get(move.input[0])
-        readers = [node for node in graph.node if move.output[0] in node.input]
-        if dequantize is None or dequantize.op_type != "DequantizeLinear" or len(readers) != 1:
-            continue
-        if dequantize.input[1:] != quantize.input[1:]:
-            continue
-        move.input[0] = dequantize.input[0]
-        move.output[0] = quantize.output[0]
-        graph.node.remove(quantize)
-        if not any(dequantize.output[0] in node.input for node in graph.node):
-            graph.node.remove(dequantize)
 
 
 def _fixed_outputs(proto: ModelProto) -> dict[str, list[dict[str, Any]]]:
