@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from edgecompress.core.device import Device
+from edgecompress.core.device import Device
 
 How = Literal["measured", "emulated"]
 

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgecompress.core.bundle import Bundle
+from edgecompress.core.device import Device
 from edgecompress.core.values import Array, Model, Progress, TensorSpec
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from edgecompress.core.device import Device
 
 Inputs = Mapping[str, Array]
 Outputs = dict[str, Array]

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from numpy.typing import NDArray
 
 from edgecompress.core import report
 from edgecompress.core.bundle import Bundle
+from edgecompress.core.device import Device
 from edgecompress.core.values import Evidence, Measurement, Measurements, TensorSpec
 from edgecompress.measure import _clock, _outputs
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from edgecompress.core.device import Device
 
 LEAST_CLASSES = 2
 

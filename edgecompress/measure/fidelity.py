@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgecompress.core.bundle import Bundle
+from edgecompress.core.device import Device
 from edgecompress.core.values import Array, Evidence, Measurement, Measurements, Model, TensorSpec
 from edgecompress.measure import _clock, _outputs
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from edgecompress.core.device import Device
 
 LEAST_CLASSES = 2
 

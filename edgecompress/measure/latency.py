@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import statistics
-from typing import TYPE_CHECKING
 
 from edgecompress.core.bundle import Bundle
+from edgecompress.core.device import Device
 from edgecompress.core.values import Evidence, Measurement, Measurements
 from edgecompress.measure import _clock, _outputs
-
-if TYPE_CHECKING:
-    from edgecompress.core.device import Device
 
 TIMED_A_CALL = 5
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import statistics
-from typing import TYPE_CHECKING
 
 from edgecompress.core.bundle import Bundle, Layer
+from edgecompress.core.device import Device
 from edgecompress.core.values import Evidence, LayerMeasurement, Measurements
 from edgecompress.measure import _clock, _outputs
-
-if TYPE_CHECKING:
-    from edgecompress.core.device import Device
 
 REPEAT = 5
 

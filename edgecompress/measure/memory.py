@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from edgecompress.core.bundle import Bundle
+from edgecompress.core.device import Device
 from edgecompress.core.values import Evidence, Measurement, Measurements
 from edgecompress.measure import _clock, _outputs
-
-if TYPE_CHECKING:
-    from edgecompress.core.device import Device
 
 SECTIONS = "ELF sections"
 PAINTED_STACK = "painted stack, high-water mark"
