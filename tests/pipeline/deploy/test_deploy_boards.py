@@ -1,0 +1,78 @@
+"""Every shipped target runs the toy network and says so in the protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from edgecompress.core import plugins
+from edgecompress.core import target as targets
+from edgecompress.core.bundle import Bundle
+from edgecompress.core.device import Device
+
+ToyBundle = Callable[..., Bundle]
+EMULATED = [name for name in targets.names() if targets.load(name).emulator]
+SPIN_TURNS = 340_000_000
+SPIN_INSTRUCTIONS = 2 * SPIN_TURNS
+"""A loop of two instructions; on every board more than 2**24 ticks."""
+
+
+def connect(target_name: str, **arguments: object) -> Device:
+    target = targets.load(target_name)
+    device = plugins.find("deploy", target.link, where=target_name).connect(target, **arguments)
+    assert isinstance(device, Device)
+    return device
+
+
+@pytest.mark.parametrize("name", targets.names())
+def test_a_target_reproduces_the_vectors_and_tells_what_it_is(name: str, toy_bundle: ToyBundle) -> None:
+    bundle = toy_bundle(name)
+    told: list[tuple[str, int, int]] = []
+    with connect(name) as device:
+        device.install(bundle, lambda *step: told.append(step))
+        info = device.describe()
+        stats = device.read_stats()
+        fault = device.read_fault()
+    assert (info.build_id, info.target, info.layers) == (bundle.manifest.build_id, name, 2)
+    assert (info.inputs, info.outputs) == (bundle.manifest.inputs, bundle.manifest.outputs)
+    assert told == [("verify", done, 8) for done in range(9)]
+    assert stats.arena_bytes == 36
+    assert (stats.stack_bytes is None) == (name == "host")
+    assert (stats.resident_bytes is None) == (name != "host")
+    assert fault is None
+
+
+@pytest.mark.parametrize("name", targets.names())
+def test_repeats_come_back_one_by_one_and_the_layers_add_up(name: str, toy_bundle: ToyBundle) -> None:
+    bundle = toy_bundle(name, TOY_SPIN=100_000)
+    sample = {"signal": np.arange(-8, 8, dtype=np.int8)}
+    with connect(name) as device:
+        device.install(bundle)
+        run = device.run(sample, repeat=70)
+        layers = device.profile(sample, repeat=3)
+    assert run.outputs["sums"].tolist() == [26, 10, 6, 22]
+    assert len(run.ticks) == 70
+    assert [len(ticks) for ticks in layers] == [3, 3]
+    assert min(layers[1]) > max(layers[0])
+    if name != "host":
+        assert max(run.ticks) - min(run.ticks) <= 1
+        assert abs(layers[0][0] + layers[1][0] - run.ticks[0]) <= 5
+
+
+@pytest.mark.parametrize("name", EMULATED)
+def test_ticks_count_instructions_beyond_24_bits(name: str, toy_bundle: ToyBundle) -> None:
+    bundle = toy_bundle(name, TOY_SPIN=SPIN_TURNS)
+    emulator = targets.load(name).emulator
+    assert emulator is not None
+    bundle = Bundle(folder=bundle.folder, manifest=_one_vector(bundle))
+    with connect(name) as device:
+        device.install(bundle)
+        ticks = device.run({"signal": np.zeros(16, np.int8)}).ticks[0]
+    assert ticks * emulator.instructions_per_tick == pytest.approx(SPIN_INSTRUCTIONS, rel=1e-5)
+
+
+def _one_vector(bundle: Bundle) -> object:
+    vectors = bundle.manifest.vectors.model_copy(update={"count": 1})
+    return bundle.manifest.model_copy(update={"vectors": vectors})
