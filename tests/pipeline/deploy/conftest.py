@@ -54,9 +54,9 @@ def _compile(target: Target, program: Path, folder: Path, defines: dict[str, int
     words = [f"-D{name}={value}u" for name, value in defines.items()]
     includes = [f"-I{RUNTIME / part}" for part in ("include", "src", f"ports/{target.port}")]
     flags = ["-std=c11", "-Os", *WARNINGS, *target.toolchain.cpu_flags]
+    link = [*_link_flags(target, files, folder), "-o", program]
     tools.run(
-        [f"{target.toolchain.prefix}gcc", *flags, *words, *includes, *sources, *network]
-        + [*_link_flags(target, files, folder), "-o", program],
+        [f"{target.toolchain.prefix}gcc", *flags, *words, *includes, *sources, *network, *link],
         timeout_s=60,
     )
 
