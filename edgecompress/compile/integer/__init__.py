@@ -1,0 +1,23 @@
+"""A QDQ network to a program of integer kernels.
+
+matching.py turns the graph into layers (layers.py), emit.py turns layers into kernel calls. What improves the network
+as a whole works on the layers, between the two.
+"""
+
+from __future__ import annotations
+
+from edgecompress.compile.frontend import Imported
+from edgecompress.compile.integer.emit import emit
+from edgecompress.compile.integer.matching import match
+from edgecompress.compile.program import Program
+from edgecompress.core.target import Target
+from edgecompress.core.values import Model
+
+
+def to_program(imported: Imported, model: Model, target: Target) -> Program:
+    """Turn a QDQ network into kernels with the arithmetic of the TFLite int8 specification; the same on every target.
+
+    Raises ModelError that names every ONNX node which has no integer kernel, or whose numbers do not fit int32.
+    """
+    del target
+    return emit(match(imported, model))

@@ -1,0 +1,305 @@
+"""Layers to kernel calls: picks each layer's kernel, packs its constants, works out its scalars."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tvm import tirx
+
+from edgecompress.compile import frontend, quantized
+from edgecompress.compile.integer import layers
+from edgecompress.compile.kernels import addition, convolution, depthwise, elementwise, epilogue, pool, softmax
+from edgecompress.compile.kernels.window import Window
+from edgecompress.compile.program import Call, Program, Tensor
+from edgecompress.core.errors import ModelError
+from edgecompress.core.values import Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """A kernel for a layer: its operation and name, how to write it, constants by role, scalars, order of inputs."""
+
+    op: str
+    name: str
+    build: Callable[[], tirx.PrimFunc]
+    constants: dict[str, Array] = field(default_factory=dict)
+    scalars: Sequence[int] = ()
+    inputs: tuple[layers.Value, ...]
+
+
+def emit(network: layers.Network) -> Program:
+    """Make the program of a network.
+
+    Raises ModelError for a layer whose numbers int32 cannot hold.
+    """
+    edges = {spec.name for spec in (*network.inputs, *network.outputs)}
+    tensors: dict[str, Tensor] = {}
+    constants: dict[str, Array] = {}
+    kernels: dict[str, tirx.PrimFunc] = {}
+    calls: list[Call] = []
+    for layer in network.layers:
+        chosen = _choose(network, layer)
+        name = frontend.identifier(layer.output.name)
+        named = {f"{name}_{role}": values for role, values in chosen.constants.items()}
+        constants |= named
+        if chosen.name not in kernels:
+            kernels[chosen.name] = chosen.build()
+        if layer.output.name not in edges:
+            shape = (layer.output.elements,)
+            tensors[layer.output.name] = Tensor(name=layer.output.name, shape=shape, dtype=layer.output.dtype)
+        call = Call(
+            name=name,
+            op=chosen.op,
+            kernel=chosen.name,
+            arguments=(*(value.name for value in chosen.inputs), *named),
+            output=layer.output.name,
+            scalars=tuple(int(scalar) for scalar in chosen.scalars),
+            onnx_nodes=layer.nodes,
+            macs=layer.macs,
+        )
+        calls.append(call)
+    return Program(
+        name=network.name,
+        inputs=network.inputs,
+        outputs=network.outputs,
+        tensors=tensors,
+        constants=constants,
+        calls=tuple(calls),
+        kernels=kernels,
+    )
+
+
+def _choose(network: layers.Network, layer: layers.Layer) -> Chosen:
+    try:
+        return _CHOICES[type(layer)](layer)
+    except ValueError as problem:
+        label = layer.nodes[0] if layer.nodes else layer.output.name
+        raise ModelError(
+            f"layer {label!r} of {network.name} cannot run in 32-bit integers: {problem}",
+            hint="quantize the network anew with other calibration data, or with other ranges",
+        ) from problem
+
+
+def _convolution(layer: layers.Convolution) -> Chosen:
+    factors = quantized.convolution_factors(layer.inputs[0].scale, layer.weight_scales, layer.output.scale)
+    table, scales_up = _table(layer, factors)
+    zero = [layer.inputs[0].zero_point] if layer.window.is_padded else []
+    scalars = [*zero, *_output_scalars(layer)]
+    if layer.is_depthwise:
+        thin = depthwise.Depthwise(window=layer.window, scales_up=scales_up)
+        return Chosen(
+            op="depthwise_conv2d",
+            name=thin.name,
+            build=lambda: depthwise.build(thin),
+            constants={"weights": depthwise.pack(layer.weights), "table": table},
+            scalars=scalars,
+            inputs=layer.inputs,
+        )
+    shape = convolution.Convolution(
+        window=layer.window, outputs=len(layer.weights), groups=layer.groups, scales_up=scales_up
+    )
+    return Chosen(
+        op="conv2d",
+        name=shape.name,
+        build=lambda: convolution.build(shape),
+        constants={"weights": convolution.pack(layer.weights, shape), "table": table},
+        scalars=scalars,
+        inputs=layer.inputs,
+    )
+
+
+def _fully_connected(layer: layers.FullyConnected) -> Chosen:
+    outputs, inputs = layer.weights.shape
+    if len(layer.weight_scales) == 1:
+        scale = float(layer.weight_scales[0])
+        factor = quantized.fully_connected_factor(layer.inputs[0].scale, scale, layer.output.scale)
+        factors = [factor] * outputs
+    else:
+        factors = quantized.convolution_factors(layer.inputs[0].scale, layer.weight_scales, layer.output.scale)
+    table, scales_up = _table(layer, factors)
+    window = Window(height=1, width=layer.rows, channels=inputs, kernel=(1, 1))
+    shape = convolution.Convolution(window=window, outputs=outputs, scales_up=scales_up)
+    return Chosen(
+        op="fully_connected",
+        name=shape.name,
+        build=lambda: convolution.build(shape),
+        constants={"weights": convolution.pack(layer.weights, shape), "table": table},
+        scalars=_output_scalars(layer),
+        inputs=layer.inputs,
+    )
+
+
+def _table(layer: layers.Product, factors: list[float]) -> tuple[NDArray[np.int32], bool]:
+    """The epilogue's table, and whether it needs the general scaling."""
+    bias, magnitudes = quantized.folded_bias(layer.bias, layer.weights, layer.inputs[0].zero_point)
+    worst = int(magnitudes.max())
+    if worst > quantized.INT32_MAX:
+        raise ValueError(f"its sums can reach {worst:,}, and an int32 holds {quantized.INT32_MAX:,}")
+    multipliers = [quantized.multiplier(factor) for factor in factors]
+    scales_up = epilogue.scales_up(multipliers, magnitudes)
+    return epilogue.table(bias, multipliers, scales_up=scales_up), scales_up
+
+
+def _output_scalars(layer: Any) -> list[int]:
+    return [layer.output.zero_point, layer.clamp.low, layer.clamp.high]
+
+
+def _addition(layer: layers.Addition) -> Chosen:
+    first, second = sorted(layer.inputs, key=lambda value: -value.scale)
+    shape = addition.Addition(elements=layer.output.elements, one_scale=first.scale == second.scale)
+    part, total = addition.multipliers(first.scale, second.scale, layer.output.scale)
+    return Chosen(
+        op="add",
+        name=shape.name,
+        build=lambda: addition.build(shape),
+        scalars=[
+            first.zero_point,
+            second.zero_point,
+            part.value,
+            max(-part.shift - 1, 0),
+            total.value,
+            -total.shift - 1,
+            *_output_scalars(layer),
+        ],
+        inputs=(first, second),
+    )
+
+
+def _average_pool(layer: layers.AveragePool) -> Chosen:
+    shape = pool.AveragePool(window=layer.window)
+    return Chosen(
+        op="average_pool",
+        name=shape.name,
+        build=lambda: pool.build_average(shape),
+        scalars=[layer.clamp.low, layer.clamp.high],
+        inputs=layer.inputs,
+    )
+
+
+def _max_pool(layer: layers.MaxPool) -> Chosen:
+    shape = pool.MaxPool(window=layer.window)
+    return Chosen(
+        op="max_pool",
+        name=shape.name,
+        build=lambda: pool.build_max(shape),
+        scalars=[layer.clamp.low, layer.clamp.high],
+        inputs=layer.inputs,
+    )
+
+
+def _mean(layer: layers.Mean) -> Chosen:
+    shape = pool.Mean(pixels=layer.pixels, channels=layer.channels)
+    source = layer.inputs[0]
+    factor = quantized.multiplier(float(np.float64(source.scale) / np.float64(layer.output.scale)))
+    if factor.shift > 0 and 255 * layer.pixels << factor.shift > quantized.INT32_MAX:
+        raise ValueError(f"the sum of {layer.pixels:,} pixels overflows when it is scaled by 2**{factor.shift}")
+    return Chosen(
+        op="mean",
+        name=shape.name,
+        build=lambda: pool.build_mean(shape),
+        scalars=[source.zero_point, factor.value, factor.shift, *_output_scalars(layer)],
+        inputs=layer.inputs,
+    )
+
+
+def _softmax(layer: layers.Softmax) -> Chosen:
+    table = quantized.softmax_exponentials(layer.inputs[0].scale)
+    output = layer.output
+    rescales = (output.scale, output.zero_point) != (softmax.TFLITE_SCALE, softmax.TFLITE_ZERO_POINT)
+    shape = softmax.Softmax(rows=layer.rows, classes=layer.classes, table=len(table), rescales=rescales)
+    scalars: list[int] = []
+    if rescales:
+        factor = quantized.multiplier(1 / (2.0**softmax.FINE_BITS * output.scale))
+        if factor.shift > -1:
+            raise ValueError(f"an output scale of {output.scale:g} is too small for a softmax")
+        scalars = [factor.value, -factor.shift - 1, output.zero_point]
+    return Chosen(
+        op="softmax",
+        name=shape.name,
+        build=lambda: softmax.build(shape),
+        constants={"exponentials": table},
+        scalars=scalars,
+        inputs=layer.inputs,
+    )
+
+
+def _rescale(layer: layers.Rescale) -> Chosen:
+    shape = elementwise.Lookup(elements=layer.output.elements)
+    source, target = ((value.scale, value.zero_point) for value in (layer.inputs[0], layer.output))
+    table = quantized.rescale_table(source, target, (layer.clamp.low, layer.clamp.high))
+    return Chosen(
+        op="rescale",
+        name=shape.name,
+        build=lambda: elementwise.build_lookup(shape),
+        constants={"table": table},
+        inputs=layer.inputs,
+    )
+
+
+def _quantize(layer: layers.Quantize) -> Chosen:
+    shape = elementwise.Quantize(shape=layer.shape, axes=layer.axes)
+    return Chosen(
+        op="quantize",
+        name=shape.name,
+        build=lambda: elementwise.build_quantize(shape),
+        scalars=[_float_bits(layer.output.scale), layer.output.zero_point],
+        inputs=layer.inputs,
+    )
+
+
+def _dequantize(layer: layers.Dequantize) -> Chosen:
+    shape = elementwise.Dequantize(elements=layer.output.elements)
+    source = layer.inputs[0]
+    return Chosen(
+        op="dequantize",
+        name=shape.name,
+        build=lambda: elementwise.build_dequantize(shape),
+        scalars=[_float_bits(source.scale), source.zero_point],
+        inputs=layer.inputs,
+    )
+
+
+def _flip_sign(layer: layers.FlipSign) -> Chosen:
+    shape = elementwise.FlipSign(elements=layer.output.elements, to_int8=layer.output.dtype == "int8")
+    return Chosen(
+        op="flip_sign", name=shape.name, build=lambda: elementwise.build_flip_sign(shape), inputs=layer.inputs
+    )
+
+
+def _transpose(layer: layers.Transpose) -> Chosen:
+    shape = elementwise.Transpose(shape=layer.shape, axes=layer.axes)
+    return Chosen(
+        op="transpose", name=shape.name, build=lambda: elementwise.build_transpose(shape), inputs=layer.inputs
+    )
+
+
+def _concatenate(layer: layers.Concatenate) -> Chosen:
+    shape = elementwise.Concatenate(rows=layer.rows, runs=layer.runs)
+    return Chosen(
+        op="concatenate", name=shape.name, build=lambda: elementwise.build_concatenate(shape), inputs=layer.inputs
+    )
+
+
+def _float_bits(value: float) -> int:
+    return int(np.array(value, "<f4").view("<i4"))
+
+
+_CHOICES: dict[type[layers.Layer], Callable[[Any], Chosen]] = {
+    layers.Convolution: _convolution,
+    layers.FullyConnected: _fully_connected,
+    layers.Addition: _addition,
+    layers.AveragePool: _average_pool,
+    layers.MaxPool: _max_pool,
+    layers.Mean: _mean,
+    layers.Softmax: _softmax,
+    layers.Rescale: _rescale,
+    layers.Quantize: _quantize,
+    layers.Dequantize: _dequantize,
+    layers.FlipSign: _flip_sign,
+    layers.Transpose: _transpose,
+    layers.Concatenate: _concatenate,
+}

@@ -1,0 +1,180 @@
+"""The layers of an integer network: what the QDQ graph says, free of ONNX, Relax and layouts.
+
+matching.py makes them from the graph, emit.py makes kernel calls of them. Everything between works on these values.
+All tensors lie in memory as their layer says: images channels last (NHWC), batch 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecompress.compile.kernels.window import Window
+from edgecompress.core.values import TensorSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """A tensor. int8 stands for `scale * (q - zero_point)`; float32 and uint8 occur only at the network's edges."""
+
+    name: str
+    elements: int
+    dtype: Literal["int8", "uint8", "float32"] = "int8"
+    scale: float = 1.0
+    zero_point: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clamp:
+    """The quantized range that an output is limited to: a fused activation."""
+
+    low: int = -128
+    high: int = 127
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One operation. `nodes` are the labels of the ONNX nodes that it stands for."""
+
+    inputs: tuple[Value, ...]
+    output: Value
+    nodes: tuple[str, ...]
+
+    @property
+    def macs(self) -> int:
+        """How many products are summed."""
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Product(Layer):
+    """A layer of weighted sums. `weights` has the output channel first, `bias` is at the accumulator's scale."""
+
+    weights: NDArray[np.int8]
+    weight_scales: NDArray[np.float32]
+    bias: NDArray[np.int64]
+    clamp: Clamp
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convolution(Product):
+    """A convolution; `weights` is (output, row, column, input channel of the group)."""
+
+    window: Window
+    groups: int
+
+    @property
+    def is_depthwise(self) -> bool:
+        """True when every output channel sees one input channel, its own."""
+        return self.groups == self.window.channels == len(self.weights)
+
+    @property
+    def macs(self) -> int:
+        """How many products are summed."""
+        return self.window.output_height * self.window.output_width * self.weights.size
+
+
+@dataclass(frozen=True, kw_only=True)
+class FullyConnected(Product):
+    """`rows` vectors times a matrix; `weights` is (output, input), `weight_scales` has one entry a channel, or one."""
+
+    rows: int
+
+    @property
+    def macs(self) -> int:
+        """How many products are summed."""
+        return self.rows * self.weights.size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Addition(Layer):
+    """The sum of two tensors, element by element."""
+
+    clamp: Clamp
+
+
+@dataclass(frozen=True, kw_only=True)
+class AveragePool(Layer):
+    """The mean over a window, pixels beyond the edge not counted; input and output have one scale."""
+
+    window: Window
+    clamp: Clamp
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mean(Layer):
+    """The mean over the whole image, at another scale."""
+
+    pixels: int
+    channels: int
+    clamp: Clamp
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaxPool(Layer):
+    """The largest value of a window; input and output have one scale."""
+
+    window: Window
+    clamp: Clamp
+
+
+@dataclass(frozen=True, kw_only=True)
+class Softmax(Layer):
+    """Softmax over the last axis, `rows` times `classes`."""
+
+    rows: int
+    classes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rescale(Layer):
+    """The same numbers at another scale, and perhaps clamped: a stand-alone activation, or a change of scale."""
+
+    clamp: Clamp
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantize(Layer):
+    """float32 to int8, in another order: output axis i is input axis `axes[i]` of `shape`."""
+
+    shape: tuple[int, ...]
+    axes: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dequantize(Layer):
+    """int8 to float32."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlipSign(Layer):
+    """uint8 to int8 or back, by 128."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transpose(Layer):
+    """The same elements in another order: output axis i is input axis `axes[i]` of `shape`."""
+
+    shape: tuple[int, ...]
+    axes: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Concatenate(Layer):
+    """Tensors of one scale side by side: `rows` rows, each made of `runs[i]` elements of input i."""
+
+    rows: int
+    runs: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """A quantized network as layers in the order of execution."""
+
+    name: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    layers: tuple[Layer, ...]

@@ -1,0 +1,82 @@
+"""int8 addition: both operands are brought to a common scale with 20 more bits, added, and scaled to the output.
+
+Source: TensorFlow Lite, reference_integer_ops::Add.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tvm import tirx
+
+from edgecompress.compile.kernels import fixed_point
+from edgecompress.compile.kernels.loops import Function, clamp, int32, let, loop
+from edgecompress.compile.quantized import ADD_LEFT_SHIFT, Multiplier, multiplier
+
+UNROLL = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Addition:
+    """The shape class of an addition. The first operand is the one with the larger scale (`one_scale`: both have)."""
+
+    elements: int
+    one_scale: bool
+
+    SCALARS: ClassVar[tuple[str, ...]] = (
+        "first_zero",
+        "second_zero",
+        "second_multiplier",
+        "second_shift_less_one",
+        "sum_multiplier",
+        "sum_shift_less_one",
+        "output_zero",
+        "low",
+        "high",
+    )
+
+    @property
+    def name(self) -> str:
+        """The kernel's name."""
+        return f"addition_{self.elements}{'_one_scale' if self.one_scale else ''}"
+
+
+def multipliers(larger: float, smaller: float, output: float) -> tuple[Multiplier, Multiplier]:
+    """The factors of the second operand (the one with the smaller scale) and of the sum.
+
+    The first operand's factor is 1/2 always, an exact shift. Raises ValueError when the output's scale is so small that
+    the sum would have to be scaled up.
+    """
+    second = multiplier(smaller / (2 * larger))
+    total = multiplier(2 * larger / (2**ADD_LEFT_SHIFT * output))
+    if total.shift > -1:
+        raise ValueError(f"an output scale of {output:g} is too small for operands at {larger:g}")
+    return second, total
+
+
+def build(shape: Addition) -> tirx.PrimFunc:
+    """Write the kernel: (first, second, output, scalars)."""
+    function = Function()
+    with function.body():
+        first = function.argument("first", shape.elements, "int8")
+        second = function.argument("second", shape.elements, "int8")
+        output = function.argument("output", shape.elements, "int8")
+        scalars = {name: function.scalar(name) for name in shape.SCALARS}
+        unroll = max(step for step in range(1, UNROLL + 1) if shape.elements % step == 0)
+        with loop("i", shape.elements // unroll) as i:
+            for u in range(unroll):
+                at = i * unroll + u
+                a = (int32(first[at]) - scalars["first_zero"]) * 2 ** (ADD_LEFT_SHIFT - 1)
+                b = int32(second[at]) - scalars["second_zero"]
+                if shape.one_scale:
+                    b = b * 2 ** (ADD_LEFT_SHIFT - 1)
+                else:
+                    scaled = b * 2**ADD_LEFT_SHIFT
+                    b = fixed_point.scale_down(scaled, scalars["second_multiplier"], scalars["second_shift_less_one"])
+                total = fixed_point.scale_down(
+                    let("sum", a + b), scalars["sum_multiplier"], scalars["sum_shift_less_one"]
+                )
+                result = clamp(total + scalars["output_zero"], scalars["low"], scalars["high"])
+                output[at] = result.astype("int8")
+    return function.finish()

@@ -1,0 +1,155 @@
+"""The arithmetic of the TFLite int8 quantization specification, on numpy integers.
+
+Real numbers that scale an accumulator become a Q0.31 multiplier and a power of two; kernels/fixed_point.py applies them
+with gemmlowp's double rounding, so that every core gives the same bytes. What can be computed before the network runs
+(multipliers, tables) is computed here.
+
+Source: TensorFlow Lite 8-bit quantization specification; B. Jacob et al. 2018, "Quantization and training of neural
+networks for efficient integer-arithmetic-only inference"; gemmlowp fixedpoint.h for the exponential.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+INT8_MIN, INT8_MAX = -128, 127
+INT32_MAX = 2**31 - 1
+
+ADD_LEFT_SHIFT = 20
+"""How far the operands of an addition are shifted up before they are brought to one scale."""
+
+SOFTMAX_INTEGER_BITS = 5
+"""The exponential's argument has this many integer bits: below -32 it counts as zero."""
+
+SOFTMAX_SUM_INTEGER_BITS = 12
+"""The sum of exponentials is Q12.19, enough for 4096 classes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Multiplier:
+    """A factor `value / 2**31 * 2**shift`, with `value` in [2**30, 2**31) or zero."""
+
+    value: int
+    shift: int
+
+
+def multiplier(factor: float) -> Multiplier:
+    """Split a factor of zero or more into Q0.31 significand and exponent, rounding half away from zero.
+
+    A factor below 2**-32 becomes zero, as in TFLite. Raises ValueError for a factor that no int32 can be scaled by.
+    """
+    if not (math.isfinite(factor) and factor >= 0):
+        raise ValueError(f"an accumulator cannot be scaled by {factor}")
+    significand, shift = math.frexp(factor)
+    value = math.floor(significand * 2**31 + 0.5)
+    if value == 2**31:
+        value, shift = 2**30, shift + 1
+    if shift < -31:
+        return Multiplier(value=0, shift=0)
+    if shift > 31:
+        raise ValueError(f"an accumulator cannot be scaled by {factor:g}: the limit is 2**31")
+    return Multiplier(value=value, shift=shift)
+
+
+def convolution_factors(input_scale: float, weight_scales: NDArray[np.float32], output_scale: float) -> list[float]:
+    """What brings a convolution's accumulators to the output's scale, one factor an output channel."""
+    return [float(np.float64(input_scale) * np.float64(scale) / np.float64(output_scale)) for scale in weight_scales]
+
+
+def fully_connected_factor(input_scale: float, weight_scale: float, output_scale: float) -> float:
+    """What brings a fully connected layer's accumulators to the output's scale.
+
+    TFLite multiplies the two scales in single precision here, unlike in convolutions.
+    """
+    return float(np.float64(np.float32(input_scale) * np.float32(weight_scale)) / np.float64(output_scale))
+
+
+def multiply_high(a: NDArray[np.int64] | int, b: NDArray[np.int64] | int) -> NDArray[np.int64]:
+    """Multiply two Q0.31 numbers, rounding half up (gemmlowp's SaturatingRoundingDoublingHighMul)."""
+    product = np.asarray(a, np.int64) * np.asarray(b, np.int64)
+    return np.asarray(np.minimum((product + (1 << 30)) >> 31, INT32_MAX), np.int64)
+
+
+def divide_by_power(x: NDArray[np.int64] | int, exponent: int) -> NDArray[np.int64]:
+    """Divide by 2**exponent, rounding half away from zero (gemmlowp's RoundingDivideByPOT)."""
+    value = np.asarray(x, np.int64)
+    if exponent == 0:
+        return value
+    halfway = (1 << (exponent - 1)) - (value < 0)
+    return np.asarray((value + halfway) >> exponent, np.int64)
+
+
+def multiply_by_power(x: NDArray[np.int64] | int, exponent: int) -> NDArray[np.int64]:
+    """Multiply by 2**exponent, saturating to int32."""
+    return np.asarray(np.clip(np.asarray(x, np.int64) << exponent, -INT32_MAX - 1, INT32_MAX), np.int64)
+
+
+def scale(x: NDArray[np.int64], by: Multiplier) -> NDArray[np.int64]:
+    """Scale by a multiplier (TFLite's MultiplyByQuantizedMultiplier)."""
+    return divide_by_power(multiply_high(x << max(by.shift, 0), by.value), max(-by.shift, 0))
+
+
+def rescale_table(source: tuple[float, int], target: tuple[float, int], bounds: tuple[int, int]) -> NDArray[np.int8]:
+    """What -128 … 127 become at another (scale, zero point), limited to `bounds` (TFLite's Requantize)."""
+    numbers = np.arange(INT8_MIN, INT8_MAX + 1, dtype=np.int64) - source[1]
+    factor = multiplier(float(np.float64(source[0]) / np.float64(target[0])))
+    if factor.shift > 22:
+        raise ValueError(f"a change of scale by {source[0] / target[0]:g} overflows int32")
+    return np.clip(scale(numbers, factor) + target[1], *bounds).astype(np.int8)
+
+
+def folded_bias(
+    bias: NDArray[np.int64], weights: NDArray[np.int8], input_zero_point: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Move the input's zero point into the bias: sum((x - zero) w) + bias = sum(x w) + bias - zero * sum(w).
+
+    `weights` has the output channel first. The second result is, for each channel, the largest magnitude that the
+    accumulator can reach with any int8 input, at any point of the sum.
+    """
+    taps = weights.reshape(len(weights), -1).astype(np.int64)
+    folded = bias - input_zero_point * taps.sum(axis=1)
+    return folded, np.abs(folded) + 128 * np.abs(taps).sum(axis=1)
+
+
+def softmax_exponentials(input_scale: float) -> NDArray[np.int32]:
+    """Tabulate exp(-d * scale) as Q0.31 for every difference d = 0, 1, … of two int8 logits; zero beyond the end."""
+    factor = min(float(np.float32(input_scale)) * 2.0 ** (31 - SOFTMAX_INTEGER_BITS), 2.0**31 - 1)
+    scaling = multiplier(factor)
+    left_shift = max(scaling.shift, 0)
+    reach = math.floor((2.0**SOFTMAX_INTEGER_BITS - 1) * 2.0 ** (31 - SOFTMAX_INTEGER_BITS) / 2.0**left_shift)
+    differences = -np.arange(min(reach, 255) + 1, dtype=np.int64)
+    return exponential(multiply_high(differences << left_shift, scaling.value)).astype(np.int32)
+
+
+def exponential(x: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Compute exp(x) as Q0.31 for x in Q5.26, zero or negative (gemmlowp's exp_on_negative_values).
+
+    exp of the part in [-1/4, 0) is a Taylor polynomial of fourth order around -1/8; every set bit of the rest
+    multiplies it with a constant.
+    """
+    fraction_bits = 31 - SOFTMAX_INTEGER_BITS
+    quarter = 1 << (fraction_bits - 2)
+    fraction = (x & (quarter - 1)) - quarter
+    result = _exponential_near_zero(multiply_by_power(fraction, SOFTMAX_INTEGER_BITS))
+    rest = fraction - x
+    for exponent in range(-2, SOFTMAX_INTEGER_BITS):
+        constant = round(math.exp(-(2.0**exponent)) * 2**31)
+        set_bit = (rest >> (fraction_bits + exponent)) & 1
+        result = np.where(set_bit == 1, multiply_high(result, constant), result)
+    return np.asarray(np.where(x == 0, INT32_MAX, result), np.int64)
+
+
+def _exponential_near_zero(a: NDArray[np.int64]) -> NDArray[np.int64]:
+    """exp(a) for a in [-1/4, 0), both Q0.31."""
+    at_minus_eighth = 1895147668  # exp(-1/8)
+    third = 715827883  # 1/3
+    x = a + (1 << 28)
+    x2 = multiply_high(x, x)
+    x3 = multiply_high(x2, x)
+    x4_over_4 = divide_by_power(multiply_high(x2, x2), 2)
+    tail = divide_by_power(multiply_high(x4_over_4 + x3, third) + x2, 1)
+    return at_minus_eighth + multiply_high(at_minus_eighth, x + tail)
