@@ -1,0 +1,158 @@
+"""Read a flat Relax module (one kernel call a binding) into a Program."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+import numpy as np
+import tvm
+import tvm_ffi
+from tvm import relax, te, tirx
+
+from edgecompress.compile import schedule
+from edgecompress.compile.floating import elementary
+from edgecompress.compile.floating.provenance import Origin
+from edgecompress.compile.frontend import bindings, identifier
+from edgecompress.compile.program import Call, Program, Tensor
+from edgecompress.core.errors import ModelError
+from edgecompress.core.values import Array, Model, TensorSpec
+
+VIEWS = ("relax.reshape", "relax.flatten", "relax.squeeze", "relax.expand_dims")
+"""Operators that give the same bytes another shape: no kernel, no copy."""
+
+
+def read(module: tvm.IRModule, origins: Iterable[Origin], model: Model) -> Program:
+    """Turn the bindings of `main` into calls on named tensors, and schedule their kernels.
+
+    `origins` has one entry a binding. Raises ModelError for what has no kernel.
+    """
+    reader = _Reader(module, model)
+    main = module["main"]
+    for binding, origin in zip(bindings(main), origins, strict=True):
+        reader.read(binding, origin)
+    result = main.body.body
+    outputs = list(result.fields) if isinstance(result, relax.Tuple) else [result]
+    return reader.program(outputs)
+
+
+class _Reader:
+    """A program in the making."""
+
+    def __init__(self, module: tvm.IRModule, model: Model) -> None:
+        parameters = zip(module["main"].params, model.inputs, strict=True)
+        self._module = module
+        self._model = model
+        self._names: dict[relax.Var, str] = {parameter: spec.name for parameter, spec in parameters}
+        self._taken = {spec.name for spec in (*model.inputs, *model.outputs)}
+        self._tensors: dict[str, Tensor] = {}
+        self._constants: dict[str, Array] = {}
+        self._constant_names: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+        self._calls: list[Call] = []
+        self._kernels: dict[str, tirx.PrimFunc] = {}
+        self._kernel_names: dict[tvm.ir.GlobalVar, str] = {}
+
+    def read(self, binding: relax.Binding, origin: Origin) -> None:
+        """Take one binding: an alias, a view, or a call of a kernel."""
+        value = binding.value
+        op = getattr(value.op, "name", "") if isinstance(value, relax.Call) else ""
+        if isinstance(value, relax.Var | tvm.ir.GenericConst):
+            self._names[binding.var] = self._name(value, binding.var.name)
+        elif op in VIEWS:
+            self._names[binding.var] = self._name(value.args[0], binding.var.name)
+        elif op == "relax.call_tir" and isinstance(binding.var.ty, relax.TensorType):
+            self._names[binding.var] = self._call(value, binding.var.ty, origin)
+        else:
+            raise ModelError(
+                f"{self._model.name}: layer {', '.join(origin.onnx_nodes)!r} has no kernel",
+                hint="keep that part of the network on the host",
+            )
+
+    def program(self, results: list[relax.Expr]) -> Program:
+        """Give the results the names of the model's outputs and return the whole."""
+        for result, spec in zip(results, self._model.outputs, strict=True):
+            name = self._name(result, spec.name)
+            if name in self._tensors:
+                self._rename(name, spec.name)
+            else:
+                self._copy(name, spec)
+        return Program(
+            name=self._model.name,
+            inputs=self._model.inputs,
+            outputs=self._model.outputs,
+            tensors=self._tensors,
+            constants=self._constants,
+            calls=tuple(self._calls),
+            kernels=self._kernels,
+        )
+
+    def _call(self, call: relax.Call, result: relax.TensorType, origin: Origin) -> str:
+        """Append the call; return the name of its output."""
+        name = self._unused(identifier(next(iter(origin.onnx_nodes), origin.op)))
+        function = self._module[call.args[0]]
+        arguments = tuple(self._name(argument, name) for argument in call.args[1].fields)
+        self._tensors[name] = Tensor(
+            name=name, shape=tuple(int(extent) for extent in result.shape.values), dtype=str(result.dtype.dtype)
+        )
+        self._calls.append(
+            Call(
+                name=name,
+                op=origin.op,
+                kernel=self._kernel(call.args[0], function, origin.op),
+                arguments=arguments,
+                output=name,
+                onnx_nodes=origin.onnx_nodes,
+                macs=schedule.multiplications(function),
+            )
+        )
+        return name
+
+    def _kernel(self, variable: tvm.ir.GlobalVar, function: tirx.PrimFunc, op: str) -> str:
+        """Schedule a kernel when it is first called; kernels of one operator are numbered from 1."""
+        if variable not in self._kernel_names:
+            number = 1 + sum(name.rpartition("_")[0] == op for name in self._kernels)
+            self._kernel_names[variable] = f"{op}_{number}"
+            self._kernels[f"{op}_{number}"] = elementary.call_c_functions(schedule.schedule(function))
+        return self._kernel_names[variable]
+
+    def _name(self, value: relax.Expr, hint: str) -> str:
+        """Return the name of a value; a constant, named after the layer that reads it, is kept once."""
+        if isinstance(value, relax.Var):
+            return self._names[value]
+        array = np.ascontiguousarray(value.value.numpy())
+        content = (str(array.dtype), array.shape, array.tobytes())
+        if content not in self._constant_names:
+            self._constant_names[content] = self._unused(f"{hint}_constant")
+            self._constants[self._constant_names[content]] = array
+        return self._constant_names[content]
+
+    def _unused(self, wanted: str) -> str:
+        name, number = wanted, 1
+        while name in self._taken:
+            number += 1
+            name = f"{wanted}_{number}"
+        self._taken.add(name)
+        return name
+
+    def _rename(self, name: str, output: str) -> None:
+        """Let a tensor be a program output."""
+        del self._tensors[name]
+        self._names = {variable: output if known == name else known for variable, known in self._names.items()}
+        self._calls = [
+            dataclasses.replace(
+                call,
+                output=output if call.output == name else call.output,
+                arguments=tuple(output if argument == name else argument for argument in call.arguments),
+            )
+            for call in self._calls
+        ]
+
+    def _copy(self, source: str, output: TensorSpec) -> None:
+        """Append a copy: the output is an input, a constant, or another output."""
+        values = te.placeholder(output.shape, output.dtype, "source")
+        copy = te.create_prim_func([values, te.compute(output.shape, lambda *index: values[index], "copy")])
+        same = [name for name, function in self._kernels.items() if tvm_ffi.structural_equal(function, copy)]
+        kernel = same[0] if same else f"copy_{1 + sum(name.startswith('copy_') for name in self._kernels)}"
+        self._kernels[kernel] = copy
+        name = self._unused(f"copy_to_{identifier(output.name)}")
+        self._calls.append(Call(name=name, op="copy", kernel=kernel, arguments=(source,), output=output.name))
