@@ -24,34 +24,38 @@ TYPES = {
 LINE_LENGTH = 110
 
 _FLOAT_CALL = re.compile(FLOAT_MARK + r"\((-?\d+)\)")
-_BIT_CAST = re.compile(r"\(\*\((\w+) \*\)\(&\((\w+)\)\)\)")
 _PARAMETER = re.compile(r"(\w+)(\*?) (\w+)")
 
-PRELUDE = """\
-static inline int32_t int32_t_bits(float value) {
-  int32_t bits;
-  memcpy(&bits, &value, sizeof bits);
-  return bits;
-}
+_INLINE_CALL = re.compile(r"\b(max|min)_(float|u?int\d+)\(|\b(int32_t|float)_bits\(")
 
-static inline float float_bits(int32_t bits) {
-  float value;
-  memcpy(&value, &bits, sizeof value);
-  return value;
-}
-"""
-"""What `clean_function` makes of bit casts; needs string.h and stdint.h."""
+
+def bit_cast(target: str) -> str:
+    """The name of the inline function that gives the bits of a float32 as int32, or of an int32 as float32."""
+    return f"{TYPES[target]}_bits"
+
+
+def ordering(order: str, dtype: str) -> str:
+    """The name of the inline function for the `max` or `min` of two numbers of a type."""
+    return f"{order}_{'float' if dtype == 'float32' else dtype}"
+
+
+def inline_functions(text: str) -> str:
+    """Define the inline functions that the text calls and does not define; they need string.h and stdint.h."""
+    found = dict.fromkeys(_INLINE_CALL.findall(text))
+    defined = [
+        (f"{order}_{stem}", _ordering(order, stem)) if order else (f"{target}_bits", _bit_cast(target))
+        for order, stem, target in sorted(found)
+    ]
+    return "".join(f"{source}\n" for name, source in defined if not re.search(rf"^static.* {name}\(", text, re.M))
 
 
 def clean_function(text: str, name: str, *, inputs: int) -> str:
     """Take the definition of `name` out of TVM's C and make it a plain, static one.
 
-    Pointers become `restrict`, the first `inputs` of them `const`; float constants become exact hexadecimal literals;
-    bit casts through pointers become calls of the functions in PRELUDE.
+    Pointers become `restrict`, the first `inputs` of them `const`; float constants become exact hexadecimal literals.
     """
     head, body = _definition(text, name)
     body = _FLOAT_CALL.sub(lambda match: float_literal(int(match[1])), body)
-    body = _BIT_CAST.sub(r"\1_bits(\2)", body)
     # Never inlined, so that the linked program shows what each kernel takes, and large frames do not add up.
     start = f"static __attribute__((noinline)) void {name}("
     return f"{_wrapped(start, _parameters(head, inputs))}) {{\n{body}}}\n"
@@ -98,6 +102,22 @@ def comment(text: str) -> str:
     """Any text as the inside of a block comment, on one line: it cannot end the comment."""
     printable = "".join(letter if letter.isprintable() else "?" for letter in text)
     return printable.replace("*/", "* /").replace("/*", "/ *")
+
+
+def _ordering(order: str, stem: str) -> str:
+    ctype, sign = TYPES.get(stem, stem), ">" if order == "max" else "<"
+    return f"static inline {ctype} {order}_{stem}({ctype} a, {ctype} b) {{\n  return a {sign} b ? a : b;\n}}\n"
+
+
+def _bit_cast(target: str) -> str:
+    source = "float" if target == "int32_t" else "int32_t"
+    return f"""\
+static inline {target} {target}_bits({source} value) {{
+  {target} bits;
+  memcpy(&bits, &value, sizeof bits);
+  return bits;
+}}
+"""
 
 
 def _definition(text: str, name: str) -> tuple[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -74,7 +73,7 @@ def _describe_spec(spec: TensorSpec) -> str:
 def _model_source(program: Program, kernels: Mapping[str, CKernel], arena: Arena) -> str:
     used = [kernels[name] for name in dict.fromkeys(call.kernel for call in program.calls)]
     functions = "\n".join(kernel.source for kernel in used)
-    needs_bits = re.search(r"\b\w+_bits\(", functions)
+    functions = c_math.definitions(functions) + functions
     constants = constant_names(program)
     layers = "\n".join(
         _layer_case(program, number, kernels[call.kernel], arena, constants)
@@ -93,7 +92,7 @@ def _model_source(program: Program, kernels: Mapping[str, CKernel], arena: Arena
 
 uint8_t model_arena[MODEL_ARENA_BYTES] __attribute__((aligned({ALIGNMENT})));
 
-{c_text.PRELUDE if needs_bits else ""}\
+{c_text.inline_functions(functions)}\
 {functions}
 static void *at(uint32_t offset) {{
   return model_arena + offset;

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -40,7 +41,8 @@ def lower_kernel(name: str, function: tirx.PrimFunc) -> CKernel:
     plain, workspaces = _to_pointers(name, flat)
     with target:
         module = tirx.transform.LowerIntrin()(tvm.IRModule({name: plain}))
-    module = tvm.IRModule({name: _mark_float_constants(module[name])})
+        module = tirx.transform.RemoveNoOp()(tvm.IRModule({name: _drop_unused(module[name])}))
+    module = tvm.IRModule({name: _to_inline_calls(module[name])})
     text = tvm.get_global_func("target.build.c")(module, target).inspect_source()
     pointers = sum(_is_buffer(parameter) for parameter in function.params)
     return CKernel(
@@ -113,14 +115,58 @@ def _to_pointers(name: str, function: tirx.PrimFunc) -> tuple[tirx.PrimFunc, tup
     return plain.with_attr("global_symbol", name).with_attr("tirx.noalias", True), tuple(workspaces)
 
 
-def _mark_float_constants(function: tirx.PrimFunc) -> tirx.PrimFunc:
-    """Replace float constants by a call that carries their bits: TVM's C prints only six decimals of a float."""
+def _drop_unused(function: tirx.PrimFunc) -> tirx.PrimFunc:
+    """Drop variables that nothing reads; common subexpression elimination leaves some."""
+    counts: Counter[tirx.Var] = Counter()
+    while True:
+        counts.clear()
+        tvm_ffi.structural_walk(function.body, (tirx.Var, lambda variable: counts.update([variable])))
+        # An occurrence is the definition itself.
+        unused = {variable for variable, count in counts.items() if count == 1}
+        before = function
+        function = function.with_body(
+            tvm_ffi.structural_map(
+                function.body,
+                (tirx.Bind, lambda bind: tirx.Evaluate(0) if bind.var in unused else bind),  # noqa: B023
+                order="post",
+            )
+        )
+        if tvm_ffi.structural_equal(before, function):
+            return function
 
-    def mark(constant: tirx.FloatImm) -> tirx.PrimExpr:
-        dtype = str(constant.ty.dtype)
+
+def _to_inline_calls(function: tirx.PrimFunc) -> tirx.PrimFunc:
+    """Replace what TVM's C printer gets wrong or prints badly by calls of the inline functions of c_text.
+
+    - Minimum, maximum, bit casts: the printer keeps their operands in variables, and takes an operand that is written
+      the same (`sum[0]`) from there even when the array has changed since: wrong results in unrolled loops.
+    - Float constants: it prints six decimals. The call carries their bits, and c_text makes an exact literal of it.
+    """
+
+    def call(dtype: str, name: str, *arguments: tirx.Expr) -> tirx.Expr:
+        return tirx.call_pure_extern(dtype, name, *arguments)
+
+    def ordering(order: str, node: tirx.Max | tirx.Min) -> tirx.Expr:
+        dtype = str(node.ty.dtype)
+        return call(dtype, c_text.ordering(order, dtype), node.a, node.b)
+
+    def reinterpret(node: tvm.ir.Call) -> tirx.Expr:
+        if getattr(node.op, "name", "") != "tirx.reinterpret":
+            return node
+        dtype = str(node.ty.dtype)
+        return call(dtype, c_text.bit_cast(dtype), node.args[0])
+
+    def constant(node: tirx.FloatImm) -> tirx.Expr:
+        dtype = str(node.ty.dtype)
         if dtype != "float32":
             raise ValueError(f"a kernel computes with {dtype}; the generated C knows float32 only")
-        bits = int(np.array(constant.value, "<f4").view("<i4"))
-        return tirx.call_pure_extern("float32", c_text.FLOAT_MARK, tirx.const(bits, "int32"))
+        bits = int(np.array(node.value, "<f4").view("<i4"))
+        return call("float32", c_text.FLOAT_MARK, tirx.const(bits, "int32"))
 
-    return function.with_body(tvm_ffi.structural_map(function.body, (tirx.FloatImm, mark), order="post"))
+    rules = [
+        (tirx.Max, lambda node: ordering("max", node)),
+        (tirx.Min, lambda node: ordering("min", node)),
+        (tvm.ir.Call, reinterpret),
+        (tirx.FloatImm, constant),
+    ]
+    return function.with_body(tvm_ffi.structural_map(function.body, rules, order="post"))

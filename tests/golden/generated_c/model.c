@@ -10,6 +10,14 @@
 
 uint8_t model_arena[MODEL_ARENA_BYTES] __attribute__((aligned(16)));
 
+static inline int32_t max_int32(int32_t a, int32_t b) {
+  return a > b ? a : b;
+}
+
+static inline int32_t min_int32(int32_t a, int32_t b) {
+  return a < b ? a : b;
+}
+
 static __attribute__((noinline)) void dense_int8(
     const int8_t *restrict x, const int8_t *restrict weights, const int32_t *restrict bias,
     int8_t *restrict out, int32_t multiplier, int32_t zero_point) {
@@ -23,9 +31,7 @@ static __attribute__((noinline)) void dense_int8(
     }
   }
   for (int32_t i_1 = 0; i_1 < 4; ++i_1) {
-    int32_t v_ = ((int32_t)(((((int64_t)sums_ptr[i_1]) * ((int64_t)multiplier)) + (int64_t)1073741824) >> (int64_t)31)) + zero_point;
-    int32_t v__1 = (v_) < (127) ? (v_) : (127);
-    out[i_1] = ((int8_t)((v__1) > (-128) ? (v__1) : (-128)));
+    out[i_1] = ((int8_t)max_int32(min_int32((((int32_t)(((((int64_t)sums_ptr[i_1]) * ((int64_t)multiplier)) + (int64_t)1073741824) >> (int64_t)31)) + zero_point), 127), -128));
   }
 }
 

@@ -21,7 +21,7 @@ TVM_DLL void other(int8_t* a) {
 TVM_DLL void kernel(int8_t* a, float* b, int32_t zero) {
   for (int32_t i = 0; i < 4; ++i) {
     float v = b[i] + edgecompress_float_bits(1039980266) * edgecompress_float_bits(-1082130432);
-    b[i] = (float)((*(int32_t *)(&(v))) + zero);
+    b[i] = (float)(int32_t_bits(v) + zero);
   }
 }
 
@@ -56,6 +56,16 @@ def test_a_long_parameter_list_is_wrapped() -> None:
 def test_a_missing_definition_is_named() -> None:
     with pytest.raises(ValueError, match=r"^TVM's C code generator printed no definition of absent$"):
         c_text.clean_function(PRINTED, "absent", inputs=0)
+
+
+def test_only_the_inline_functions_that_are_called_are_defined() -> None:
+    text = c_text.inline_functions("a = max_int32(min_int8(b, 3), int32_t_bits(c)) + max_int32(1, argmax(2));")
+
+    assert [line for line in text.splitlines() if line.startswith("static")] == [
+        "static inline int32_t int32_t_bits(float value) {",
+        "static inline int32_t max_int32(int32_t a, int32_t b) {",
+        "static inline int8_t min_int8(int8_t a, int8_t b) {",
+    ]
 
 
 @given(st.integers(-(2**31), 2**31 - 1))

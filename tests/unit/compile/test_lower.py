@@ -53,11 +53,35 @@ def doubles(a: T.Buffer((8,), "float64"), out: T.Buffer((8,), "float64")):
             out[v] = a[v] * T.float64(0.1)
 
 
+@T.prim_func(s_tir=True, private=True)
+def unrolled_maximum(a: T.Buffer((6,), "int32"), out: T.Buffer((2,), "int32")):
+    most = T.sblock_alloc_buffer((1,), "int32")
+    least = T.sblock_alloc_buffer((1,), "int32")
+    most[0] = a[0]
+    least[0] = a[0]
+    for i in T.unroll(5):
+        with T.sblock("most"):
+            v = T.axis.reduce(5, i)
+            most[0] = T.max(most[0], a[v + 1])
+            least[0] = T.min(least[0], a[v + 1])
+    out[0] = most[0]
+    out[1] = least[0]
+
+
+@T.prim_func(s_tir=True, private=True)
+def leftovers(a: T.Buffer((4,), "int32"), out: T.Buffer((4,), "int32")):
+    for i in range(4):
+        with T.sblock("out"):
+            v = T.axis.spatial(4, i)
+            unused = T.bind(a[v] * 7)  # noqa: F841
+            out[v] = a[v] + 1
+
+
 def compiled(kernel: CKernel, folder: Path) -> ctypes.CDLL:
     source = folder / "kernel.c"
     library = folder / "kernel.so"
     text = kernel.source.replace("static __attribute__((noinline)) void", "void")
-    source.write_text(f"#include <stdint.h>\n#include <string.h>\n{c_text.PRELUDE}{text}")
+    source.write_text(f"#include <stdint.h>\n#include <string.h>\n{c_text.inline_functions(text)}{text}")
     flags = ["-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-Wno-unused-function"]
     subprocess.run(["gcc", *flags, "-shared", "-fPIC", "-o", library, source], check=True)
     return ctypes.CDLL(str(library))
@@ -86,6 +110,24 @@ def test_bits_of_a_float_are_taken_without_punned_pointers(tmp_path: Path) -> No
 
     assert "*)(&" not in kernel.source
     assert out.tobytes() == (a + np.float32(1.5)).tobytes()
+
+
+def test_a_maximum_of_unrolled_steps_sees_every_step(tmp_path: Path) -> None:
+    a = np.array([3, 9, -4, 2, 8, 1], np.int32)
+    out = np.empty(2, np.int32)
+
+    compiled(lower.lower_kernel("unrolled_maximum", unrolled_maximum), tmp_path).unrolled_maximum(
+        pointer(a), pointer(out)
+    )
+
+    assert out.tolist() == [9, -4]
+
+
+def test_variables_that_nothing_reads_are_dropped() -> None:
+    source = lower.lower_kernel("leftovers", leftovers).source
+
+    assert "* 7" not in source
+    assert source.count(" = ") == 2
 
 
 def test_a_large_buffer_becomes_the_last_parameter_and_scalars_stay_before_it(tmp_path: Path) -> None:
