@@ -17,6 +17,7 @@ TITLES = {
     "stack_bytes": "Stack",
     "firmware_flash_bytes": "Flash of the whole firmware",
     "firmware_static_ram_bytes": "Static RAM of the whole firmware",
+    "resident_bytes": "Largest resident set",
     "device_mismatched_bytes": "Bytes that differ from the host program",
     "onnxruntime_max_lsb": "Largest difference from ONNX Runtime",
     "onnxruntime_max_relative_error": "Largest relative difference from ONNX Runtime",

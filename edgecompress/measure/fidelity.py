@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from edgecompress.core.bundle import Bundle
 from edgecompress.core.device import Device
 from edgecompress.core.values import Array, Evidence, Measurement, Measurements, Model, TensorSpec
-from edgecompress.measure import _clock, _outputs
+from edgecompress.measure import _clock, _graph, _outputs
 
 LEAST_CLASSES = 2
 
@@ -25,7 +26,13 @@ class _Compared:
     samples: str
 
     def measure(
-        self, metric: str, unit: str, value: float, samples: tuple[float, ...], other: str, **more: str
+        self,
+        metric: str,
+        unit: str,
+        value: float,
+        samples: tuple[float, ...],
+        other: str,
+        conditions: Mapping[str, str],
     ) -> Measurement:
         return Measurement(
             metric=metric,
@@ -34,7 +41,7 @@ class _Compared:
             samples=samples,
             how=self.how,
             instrument=f"{self.description} against {other}",
-            conditions={"samples": self.samples, **more},
+            conditions={"samples": self.samples, **conditions},
         )
 
     def absent(self, metric: str, unit: str, why: str) -> Measurement:
@@ -45,7 +52,8 @@ def read(device: Device, bundle: Bundle, evidence: Evidence) -> Measurements:
     """Compare the device's outputs on the test vectors and the evaluation samples.
 
     `device_mismatched_bytes` against the host program: the sum over the samples. `onnxruntime_max_lsb` against ONNX
-    Runtime on the compiled QDQ graph: the largest difference in quantization steps of the output.
+    Runtime on the compiled QDQ graph: the largest difference in quantization steps of the output, and in the
+    conditions, where a softmax makes the output, how many of them one step of its input can make.
     `onnxruntime_max_relative_error` where the output has no step: the largest difference in a sample divided by its
     largest magnitude. `onnxruntime_top1_agreement`: the fraction of samples with the same class.
     """
@@ -68,30 +76,6 @@ def read(device: Device, bundle: Bundle, evidence: Evidence) -> Measurements:
     )
 
 
-def output_steps(model: Model) -> dict[str, float | None]:
-    """The quantization step of every output: 1 for an integer one, the scale of the DequantizeLinear that makes a
-    float one, None for a float output that is not made by a DequantizeLinear with one scale.
-    """
-    return {
-        spec.name: 1.0 if spec.dtype != "float32" else _dequantize_scale(model, spec.name) for spec in model.outputs
-    }
-
-
-def _dequantize_scale(model: Model, output: str) -> float | None:
-    from onnx import numpy_helper
-
-    graph = model.graph.graph
-    maker = next((node for node in graph.node if output in node.output), None)
-    if maker is None or maker.op_type != "DequantizeLinear":
-        return None
-    constants = {tensor.name: tensor for tensor in graph.initializer}
-    scale = constants.get(maker.input[1])
-    if scale is None:
-        return None
-    values = numpy_helper.to_array(scale)
-    return float(values.reshape(-1)[0]) if values.size == 1 else None
-
-
 def _join(parts: list[dict[str, Array]]) -> dict[str, Array]:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
@@ -108,24 +92,33 @@ def _mismatched_bytes(compared: _Compared, on_host: _outputs.Outputs) -> Measure
         for name, values in compared.outputs.items()
     )
     samples = _floats(np.asarray(wrong))
-    return compared.measure("device_mismatched_bytes", "bytes", sum(samples), samples, "the bundle's host program")
+    return compared.measure("device_mismatched_bytes", "bytes", sum(samples), samples, "the bundle's host program", {})
 
 
 def _distance(compared: _Compared, reference: _outputs.Outputs, model: Model) -> tuple[Measurement, ...]:
-    steps = output_steps(model)
+    steps = _graph.output_steps(model)
     unknown = [name for name, step in steps.items() if step is None]
     if not unknown:
-        return (_max_lsb(compared, reference, {name: step for name, step in steps.items() if step is not None}),)
+        known = {name: step for name, step in steps.items() if step is not None}
+        return (_max_lsb(compared, reference, known, _step_words(model, known)),)
     why = f"the output {unknown[0]} is not quantized; see onnxruntime_max_relative_error"
     return (compared.absent("onnxruntime_max_lsb", "LSB", why), _max_relative_error(compared, reference))
 
 
-def _max_lsb(compared: _Compared, reference: _outputs.Outputs, steps: dict[str, float]) -> Measurement:
+def _step_words(model: Model, steps: dict[str, float]) -> dict[str, str]:
+    reach = {f"softmax before {name}": _graph.softmax_reach(model, name, step) for name, step in steps.items()}
+    return {f"step of {name}": f"{step:g}" for name, step in steps.items()} | {
+        name: words for name, words in reach.items() if words is not None
+    }
+
+
+def _max_lsb(
+    compared: _Compared, reference: _outputs.Outputs, steps: dict[str, float], conditions: dict[str, str]
+) -> Measurement:
     each = {name: np.rint(_difference(compared, reference, name) / step) for name, step in steps.items()}
     samples = _floats(np.maximum.reduce(list(each.values())))
-    more = {f"step of {name}": f"{step:g}" for name, step in steps.items()}
     other = _outputs.onnxruntime_name()
-    return compared.measure("onnxruntime_max_lsb", "LSB", max(samples), samples, other, **more)
+    return compared.measure("onnxruntime_max_lsb", "LSB", max(samples), samples, other, conditions)
 
 
 def _max_relative_error(compared: _Compared, reference: _outputs.Outputs) -> Measurement:
@@ -141,7 +134,7 @@ def _max_relative_error(compared: _Compared, reference: _outputs.Outputs) -> Mea
         max(samples),
         samples,
         _outputs.onnxruntime_name(),
-        relative_to="the largest magnitude in the sample's output",
+        {"relative to": "the largest magnitude in the sample's output"},
     )
 
 
@@ -150,8 +143,8 @@ def _agreement(compared: _Compared, reference: _outputs.Outputs, spec: TensorSpe
     if spec.elements < LEAST_CLASSES:
         return compared.absent(name, unit, f"the output {spec.name} has one element; top-1 needs several")
     same = _outputs.top1(compared.outputs, spec) == _outputs.top1(reference, spec)
-    rule = f"first largest element of the output {spec.name}"
-    return compared.measure(name, unit, float(same.mean()), _floats(same), _outputs.onnxruntime_name(), rule=rule)
+    rule = {"rule": f"first largest element of the output {spec.name}"}
+    return compared.measure(name, unit, float(same.mean()), _floats(same), _outputs.onnxruntime_name(), rule)
 
 
 def _difference(compared: _Compared, reference: _outputs.Outputs, name: str) -> NDArray[np.float64]:

@@ -16,12 +16,16 @@ def read(device: Device, bundle: Bundle, evidence: Evidence) -> Measurements:
     """Read sizes from the bundle's manifest and, after one more inference, the stack's mark from the device.
 
     `flash_bytes` and the static part of `ram_bytes` are what the network adds to the same firmware with an empty
-    network; `ram_bytes` is that static part (the arena included) and the whole stack.
+    network; `ram_bytes` is that static part (the arena included) and the whole stack. `resident_bytes` is there on
+    devices with an operating system.
     """
     sizes = bundle.manifest.sizes
     evidence.progress("read the stack's mark", 0, 1)
-    stack = _stack(device, bundle)
+    inputs, _ = bundle.vectors()
+    device.run(_outputs.one(inputs, 0))
+    told = device.read_stats()
     evidence.progress("read the stack's mark", 1, 1)
+    stack = _stack(device, bundle, told.stack_bytes)
     flash = _size("flash_bytes", sizes.flash_bytes, {"counted": f"text and data, {ADDED}"})
     whole = {"counted": "text and data of the whole firmware"}
     return Measurements(
@@ -36,6 +40,7 @@ def read(device: Device, bundle: Bundle, evidence: Evidence) -> Measurements:
                 sizes.firmware_static_ram_bytes,
                 {"counted": "data and bss of the whole firmware, without stack"},
             ),
+            *_resident(device, told.resident_bytes),
         )
     )
 
@@ -59,10 +64,7 @@ def _arena(bundle: Bundle) -> Measurement:
     )
 
 
-def _stack(device: Device, bundle: Bundle) -> Measurement:
-    inputs, _ = bundle.vectors()
-    device.run(_outputs.one(inputs, 0))
-    mark = device.read_stats().stack_bytes
+def _stack(device: Device, bundle: Bundle, mark: int | None) -> Measurement:
     how = _clock.how(device)
     if not mark:
         return Measurement(
@@ -80,6 +82,22 @@ def _stack(device: Device, bundle: Bundle) -> Measurement:
         how=how,
         instrument=PAINTED_STACK,
         conditions={"counted": "the deepest stack since the start, the command loop included"},
+    )
+
+
+def _resident(device: Device, most: int | None) -> tuple[Measurement, ...]:
+    """Only an operating system has this figure; elsewhere there is nothing that could be missing."""
+    if most is None:
+        return ()
+    return (
+        Measurement(
+            metric="resident_bytes",
+            unit="bytes",
+            value=most,
+            samples=(most,),
+            how=_clock.how(device),
+            instrument="largest resident set of the process, by its operating system",
+        ),
     )
 
 

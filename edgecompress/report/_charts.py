@@ -172,7 +172,8 @@ def _kind(candidate: Candidate, tensor: str) -> str:
 
 
 def _end(name: str) -> str:
-    """Keep the end of a long name: frameworks put the path in front."""
+    """Keep the end of a long name: frameworks put the path in front. ONNX Runtime's quantizer ends all names alike."""
+    name = re.sub(r"_(De)?[Qq]uantizeLinear_(Out|In)put(_\d+)?$", "", name)
     return name if len(name) <= LONGEST_NAME else f"…{name[1 - LONGEST_NAME :]}"
 
 

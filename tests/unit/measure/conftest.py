@@ -17,7 +17,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from edgecompress.core.answers import Stats
 from edgecompress.core.bundle import Arena, Bundle, Layer, Manifest, Placement, Sizes, Vectors
+from edgecompress.core.device import Run
 from edgecompress.core.target import Emulator, Target, Toolchain
 from edgecompress.core.values import Array, Evidence, Model, Samples, TensorSpec
 
@@ -41,19 +43,8 @@ def rounded(values: Array) -> Array:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
-    outputs: dict[str, Array]
-    ticks: tuple[int, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Described:
     ticks_per_second: int = TICKS_PER_SECOND
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stats:
-    stack_bytes: int
 
 
 @dataclass(kw_only=True, eq=False)
@@ -63,7 +54,8 @@ class FakeDevice:
     target: Target
     emulated: bool
     description: str = "fake board"
-    stack_bytes: int = 640
+    stack_bytes: int | None = 640
+    resident_bytes: int | None = None
     network: Callable[[Array], Array] = rounded
     runs: int = 0
     profiled: tuple[tuple[int, ...], ...] = ((10, 12, 11), (80, 82, 90))
@@ -81,7 +73,7 @@ class FakeDevice:
         return self.profiled
 
     def read_stats(self) -> Stats:
-        return Stats(stack_bytes=self.stack_bytes)
+        return Stats(arena_bytes=28, stack_bytes=self.stack_bytes, resident_bytes=self.resident_bytes)
 
 
 @pytest.fixture
@@ -92,7 +84,13 @@ def board() -> FakeDevice:
 
 @pytest.fixture
 def process() -> FakeDevice:
-    return FakeDevice(target=_target("host", None), emulated=False, description="local process", stack_bytes=0)
+    return FakeDevice(
+        target=_target("host", None),
+        emulated=False,
+        description="local process",
+        stack_bytes=None,
+        resident_bytes=1_400_000,
+    )
 
 
 @pytest.fixture

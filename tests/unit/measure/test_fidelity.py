@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from edgecompress.core.values import Array, Evidence, Measurement, Measurements, Model, TensorSpec
-from edgecompress.measure import accuracy, fidelity
+from edgecompress.measure import _graph, accuracy, fidelity
 
 STEP = 0.5
 
@@ -105,7 +105,7 @@ def test_another_device_is_asked_anew(board: Any, process: Any, bundle: Any, evi
     [("int8", [0.25], 1.0), ("float32", [0.25], 0.25), ("float32", [0.25, 0.5, 1.0], None)],
 )
 def test_the_step_of_an_output_is_one_or_its_one_scale(dtype: Any, scale: list[float], step: float | None) -> None:
-    assert fidelity.output_steps(dequantized(dtype, scale)) == {"y": step}
+    assert _graph.output_steps(dequantized(dtype, scale)) == {"y": step}
 
 
 def dequantized(dtype: Any, scale: list[float]) -> Model:
@@ -116,3 +116,38 @@ def dequantized(dtype: Any, scale: list[float]) -> Model:
     scales = [helper.make_tensor("scale", TensorProto.FLOAT, shape, scale)]
     graph = helper.make_model(helper.make_graph([node], "g", tensors[:1], tensors[1:], scales))
     return Model(name="g", graph=graph, inputs=(), outputs=(TensorSpec(name="y", shape=(1, 3), dtype=dtype),))
+
+
+def test_a_softmax_tells_how_far_one_step_of_its_input_reaches() -> None:
+    model = quantized_softmax(logit_step=0.16, output_step=1 / 256)
+
+    reach = _graph.softmax_reach(model, "y", 1 / 256)
+
+    assert reach == "one step of its input (0.16) moves it by up to 10.2 LSB, two opposite ones by twice that"
+    assert largest_move_of_two_classes(0.16) * 256 == pytest.approx(10.2, abs=0.05)
+
+
+def test_an_output_without_a_softmax_has_no_reach() -> None:
+    assert _graph.softmax_reach(dequantized("float32", [0.25]), "y", 0.25) is None
+
+
+def largest_move_of_two_classes(step: float) -> float:
+    logits = np.linspace(-3, 3, 2001)
+    return float(np.max(1 / (1 + np.exp(-logits - step)) - 1 / (1 + np.exp(-logits))))
+
+
+def quantized_softmax(logit_step: float, output_step: float) -> Model:
+    nodes = [
+        helper.make_node("DequantizeLinear", ["q", "logit_step"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["p"]),
+        helper.make_node("QuantizeLinear", ["p", "output_step", "zero"], ["r"]),
+        helper.make_node("DequantizeLinear", ["r", "output_step", "zero"], ["y"]),
+    ]
+    tensors = [helper.make_tensor_value_info(name, kind, [1, 3]) for name, kind in (("q", 3), ("y", 1))]
+    constants = [
+        helper.make_tensor("logit_step", TensorProto.FLOAT, [], [logit_step]),
+        helper.make_tensor("output_step", TensorProto.FLOAT, [], [output_step]),
+        helper.make_tensor("zero", TensorProto.INT8, [], [-128]),
+    ]
+    graph = helper.make_model(helper.make_graph(nodes, "g", tensors[:1], tensors[1:], constants))
+    return Model(name="g", graph=graph, inputs=(), outputs=(TensorSpec(name="y", shape=(1, 3), dtype="float32"),))

@@ -38,3 +38,13 @@ def test_a_stack_that_is_not_counted_is_missing_and_so_is_ram(process: Any, bund
     assert found["stack_bytes"].missing == "the port board does not count its stack"
     assert found["ram_bytes"].value is None
     assert found["ram_bytes"].missing == "the port board does not count its stack; the static part is 48 bytes"
+
+
+def test_a_process_tells_its_resident_set_and_a_bare_board_has_none(
+    board: Any, process: Any, bundle: Any, evidence: Evidence
+) -> None:
+    on_host = {m.metric: m for m in memory.read(process, bundle, evidence).metrics}
+    on_board = {m.metric: m for m in memory.read(board, bundle, evidence).metrics}
+
+    assert (on_host["resident_bytes"].value, on_host["resident_bytes"].how) == (1_400_000, "measured")
+    assert "resident_bytes" not in on_board
