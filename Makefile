@@ -6,7 +6,6 @@ RUN := runs/wakeword
 
 demo: .venv/installed-demo
 	.venv/bin/edgecompress run examples/wakeword.toml --target mps2-an386 -o $(RUN)
-	@echo "The report: $(CURDIR)/$(RUN)/report.html"
 
 test: quality
 	.venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder
