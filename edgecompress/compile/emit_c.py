@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from edgecompress.compile import c_text
+from edgecompress.compile import c_math, c_text
 from edgecompress.compile.emit_weights import constant_names
 from edgecompress.compile.memory import ALIGNMENT, workspace_name
 from edgecompress.core.bundle import Arena
