@@ -38,7 +38,7 @@ from edgecompress.compress._calibration import observe
 from edgecompress.compress._integer_graph import simplify
 from edgecompress.compress._ranges import Histogram
 from edgecompress.core import toml_file
-from edgecompress.core.errors import ConfigError, ModelError
+from edgecompress.core.errors import ConfigError, EdgecompressError, ModelError
 from edgecompress.core.recipe import Option
 from edgecompress.core.values import AppliedStep, Context, FileValue, Model
 
@@ -62,8 +62,8 @@ class Options(FileValue):
 def apply(model: Model, options: Mapping[str, Option], context: Context) -> Model:
     """Quantize a float32 network to int8 with the calibration samples of `context`.
 
-    Raises ConfigError for wrong options or when there are no samples, ModelError when the network is quantized already
-    or has no float32 input.
+    Raises ConfigError for wrong options or when there are no samples, ModelError when the network is quantized already,
+    computes NaN on a sample, or holds something that onnxruntime cannot run or quantize.
     """
     chosen = toml_file.parse(dict(options), Options, where="step static_int8")
     if model.is_quantized:
@@ -72,10 +72,19 @@ def apply(model: Model, options: Mapping[str, Option], context: Context) -> Mode
         raise ConfigError(
             f"static_int8 needs samples to calibrate {model.name} with", hint="add a [data] table to the recipe"
         )
-    seen = observe(model.graph, context.data.calibration, context.progress)
-    ranges = _with_shared_scales({name: _range(histogram, chosen) for name, histogram in seen.items()}, model.graph)
-    context.progress("quantize", 0, 1)
-    graph = _quantize(model.graph, ranges, chosen)
+    try:
+        seen = observe(model.graph, context.data.calibration, context.progress)
+        context.progress("quantize", 0, 1)
+        graph = _quantize(model.graph, _ranges_of(seen, model.graph, chosen), chosen)
+    except EdgecompressError:
+        raise
+    except Exception as error:
+        # onnxruntime throws a dozen unrelated types, bare Exception among them.
+        text = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"onnxruntime cannot quantize {model.name}: {type(error).__name__}: {text}",
+            hint="check that onnxruntime runs the network at all",
+        ) from error
     context.progress("quantize", 1, 1)
     step = AppliedStep(method="static_int8", options=chosen.model_dump())
     return dataclasses.replace(model, graph=graph, steps=(*model.steps, step))
@@ -91,13 +100,13 @@ def _range(seen: Histogram, options: Options) -> tuple[float, float]:
     return _ranges.minmax(seen)
 
 
-def _with_shared_scales(ranges: dict[str, tuple[float, float]], proto: ModelProto) -> dict[str, tuple[float, float]]:
-    """Give pooling outputs their input's range: the kernels average and compare the stored integers as they are."""
-    shared = dict(ranges)
+def _ranges_of(seen: Mapping[str, Histogram], proto: ModelProto, options: Options) -> dict[str, tuple[float, float]]:
+    """Find every activation's range; pooling takes its input's, for its kernel works on the integers as they are."""
+    ranges = {name: _range(histogram, options) for name, histogram in seen.items()}
     for node in proto.graph.node:
         if node.op_type in SAME_SCALE:
-            shared[node.output[0]] = shared[node.input[0]]
-    return shared
+            ranges[node.output[0]] = ranges[node.input[0]]
+    return ranges
 
 
 def _quantize(proto: ModelProto, ranges: Mapping[str, tuple[float, float]], options: Options) -> ModelProto:
