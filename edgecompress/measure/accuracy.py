@@ -52,7 +52,7 @@ def _stages(evidence: Evidence) -> tuple[str, str, str]:
 def _why_missing(evidence: Evidence, spec: TensorSpec) -> str:
     samples = evidence.evaluation
     if samples is None:
-        return "the recipe names no data"
+        return "no samples to score: only a recipe's [data] brings them"
     if samples.labels is None:
         return "the recipe's data has no labels"
     if samples.count == 0:

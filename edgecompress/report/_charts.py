@@ -129,9 +129,7 @@ def arena(candidate: Candidate) -> str:
         .mark_rule(color=INK, strokeDash=[4, 3], strokeWidth=1.2)
         .encode(x=alt.X("layer:Q", scale=x))
     )
-    word = peak.mark_text(color=INK, align="left", dx=5, dy=8, baseline="top", fontSize=11).encode(
-        text="text:N", y=alt.value(0)
-    )
+    word = peak.mark_text(color=INK, dy=-5, baseline="bottom", fontSize=11).encode(text="text:N", y=alt.value(0))
     return _draw(
         (rectangles + labels + peak + word).properties(width=WIDTH, height=ARENA_HEIGHT),
         f"arena-{candidate.bundle.build_id}",

@@ -54,7 +54,7 @@ def test_a_float_network_compiled_as_it_is_is_not_called_int8(board: Any, bundle
 @pytest.mark.parametrize(
     ("samples", "why"),
     [
-        (None, "the recipe names no data"),
+        (None, "no samples to score: only a recipe's [data] brings them"),
         (Samples(inputs={"x": np.zeros((2, 3), np.float32)}), "the recipe's data has no labels"),
         (
             Samples(inputs={"x": np.zeros((0, 3), np.float32)}, labels=np.zeros(0, np.int64)),
