@@ -106,4 +106,12 @@ static const edgert_tensor outputs[] = {{"sums", EDGERT_INT8, 2u, {1u, 4u}, 0u, 
 
 const edgert_network edgert_installed_network = {
     {TOY_BUILD_BYTE, 1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u, 9u, 10u, 11u, 12u, 13u, 14u, 15u},
-    TOY_TARGET, 1u, 1u, 2u, sizeof arena, inputs, outputs, toy_run, toy_run_layer};
+    TOY_TARGET,
+    1u,
+    1u,
+    2u,
+    sizeof arena,
+    inputs,
+    outputs,
+    toy_run,
+    toy_run_layer};

@@ -26,13 +26,12 @@ __attribute__((used, noreturn)) static void record_and_reset(const uint32_t *fra
 
 /* The stack may be what failed: the handler takes it from the top, and hands on where the core left its frame. */
 __attribute__((naked)) void edgert_fault_entry(void) {
-    __asm__ volatile(
-        "mrs r0, msp\n"
-        "ldr r1, =__edgert_stack_top\n"
-        "mov sp, r1\n"
-        "ldr r1, =record_and_reset\n"
-        "bx r1\n"
-        ".ltorg\n");
+    __asm__ volatile("mrs r0, msp\n"
+                     "ldr r1, =__edgert_stack_top\n"
+                     "mov sp, r1\n"
+                     "ldr r1, =record_and_reset\n"
+                     "bx r1\n"
+                     ".ltorg\n");
 }
 
 #if __ARM_ARCH >= 7
