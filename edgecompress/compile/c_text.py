@@ -56,8 +56,9 @@ def clean_function(text: str, name: str, *, inputs: int) -> str:
     """
     head, body = _definition(text, name)
     body = _FLOAT_CALL.sub(lambda match: float_literal(int(match[1])), body)
-    # Never inlined, so that the linked program shows what each kernel takes, and large frames do not add up.
-    start = f"static __attribute__((noinline)) void {name}("
+    # Compiled by itself (noipa): the linked program shows what each kernel takes, large frames do not add up, and GCC
+    # 12 cannot clone the kernel for constant addresses in one array, where -O2 came to drop every store.
+    start = f"static __attribute__((noipa)) void {name}("
     return f"{_wrapped(start, _parameters(head, inputs))}) {{\n{body}}}\n"
 
 
