@@ -55,17 +55,12 @@ def multiplier(factor: float) -> Multiplier:
     return Multiplier(value=value, shift=shift)
 
 
-def convolution_factors(input_scale: float, weight_scales: NDArray[np.float32], output_scale: float) -> list[float]:
-    """What brings a convolution's accumulators to the output's scale, one factor an output channel."""
-    return [float(np.float64(input_scale) * np.float64(scale) / np.float64(output_scale)) for scale in weight_scales]
+def accumulator_factors(input_scale: float, weight_scales: NDArray[np.float32], output_scale: float) -> list[float]:
+    """What brings accumulators to the output's scale: one factor an output channel, in double precision.
 
-
-def fully_connected_factor(input_scale: float, weight_scale: float, output_scale: float) -> float:
-    """What brings a fully connected layer's accumulators to the output's scale.
-
-    TFLite multiplies the two scales in single precision here, unlike in convolutions.
+    tflite-micro works this out in double precision for fully connected layers too; TensorFlow Lite itself does not.
     """
-    return float(np.float64(np.float32(input_scale) * np.float32(weight_scale)) / np.float64(output_scale))
+    return [float(np.float64(input_scale) * np.float64(scale) / np.float64(output_scale)) for scale in weight_scales]
 
 
 def multiply_high(a: NDArray[np.int64] | int, b: NDArray[np.int64] | int) -> NDArray[np.int64]:

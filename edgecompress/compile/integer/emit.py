@@ -85,7 +85,7 @@ def _choose(network: layers.Network, layer: layers.Layer) -> Chosen:
 
 
 def _convolution(layer: layers.Convolution) -> Chosen:
-    factors = quantized.convolution_factors(layer.inputs[0].scale, layer.weight_scales, layer.output.scale)
+    factors = quantized.accumulator_factors(layer.inputs[0].scale, layer.weight_scales, layer.output.scale)
     table, scales_up = _table(layer, factors)
     zero = [layer.inputs[0].zero_point] if layer.window.is_padded else []
     scalars = [*zero, *_output_scalars(layer)]
@@ -114,12 +114,8 @@ def _convolution(layer: layers.Convolution) -> Chosen:
 
 def _fully_connected(layer: layers.FullyConnected) -> Chosen:
     outputs, inputs = layer.weights.shape
-    if len(layer.weight_scales) == 1:
-        scale = float(layer.weight_scales[0])
-        factor = quantized.fully_connected_factor(layer.inputs[0].scale, scale, layer.output.scale)
-        factors = [factor] * outputs
-    else:
-        factors = quantized.convolution_factors(layer.inputs[0].scale, layer.weight_scales, layer.output.scale)
+    scales = np.broadcast_to(layer.weight_scales, (outputs,))
+    factors = quantized.accumulator_factors(layer.inputs[0].scale, scales, layer.output.scale)
     table, scales_up = _table(layer, factors)
     window = Window(height=1, width=layer.rows, channels=inputs, kernel=(1, 1))
     shape = convolution.Convolution(window=window, outputs=outputs, scales_up=scales_up)
