@@ -17,7 +17,7 @@ from edgecompress.core import answers, wire
 from edgecompress.core.answers import DeviceInfo, Fault, Stats
 from edgecompress.core.bundle import Bundle
 from edgecompress.core.errors import ConfigError, TransferError, UnreachableError, WrongDeviceError
-from edgecompress.core.session import ByteStream, RestartedError, Session
+from edgecompress.core.session import ByteStream, Clock, RestartedError, Session
 from edgecompress.core.target import Target
 from edgecompress.core.values import Array, Progress, TensorSpec, no_progress
 from edgecompress.core.wire import Command
@@ -56,8 +56,9 @@ class Run:
 class Device:
     """A target, reached over a link. Nothing can be run before `install` has succeeded."""
 
-    def __init__(self, link: Link, target: Target) -> None:
+    def __init__(self, link: Link, target: Target, *, clock: Clock = time.monotonic) -> None:
         self.target = target
+        self._clock = clock
         self._link = link
         self._session: Session | None = None
         self._bundle: Bundle | None = None
@@ -95,7 +96,7 @@ class Device:
             )
         self.close()
         self._bundle = bundle
-        self._session = Session(self._link.start(bundle), self.description)
+        self._session = Session(self._link.start(bundle), self.description, clock=self._clock)
         try:
             self._info = self._meet(bundle)
             self._forget_old_fault()
@@ -259,9 +260,9 @@ class Device:
         chunk = 1
         while len(ticks) < repeat:
             count = min(chunk, repeat - len(ticks))
-            begin = time.monotonic()
+            begin = self._clock()
             ticks += self._ask_ticks(Command.RUN, count, expected=count)
-            seconds_each = max(time.monotonic() - begin, 1e-6) / count
+            seconds_each = max(self._clock() - begin, 1e-6) / count
             chunk = max(1, min(wire.MAX_TICKS, int(RUN_REQUEST_S / seconds_each)))
         return tuple(ticks)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from edgecompress.core import wire
@@ -13,8 +14,11 @@ HELLO_TIMEOUT_S = 10.0
 ANSWER_TIMEOUT_S = 10.0
 FIRST_RETRY_S = 0.5
 LONGEST_RETRY_S = 8.0
-GARBAGE_AFTER_S = 3.0
+GARBAGE_AFTER_S = 2.5
 GARBAGE_STILL_S = 1.0
+
+Clock = Callable[[], float]
+"""Seconds that never run backwards. Tests bring one that a fake stream moves on."""
 
 
 class ByteStream(Protocol):
@@ -34,8 +38,9 @@ class RestartedError(UnreachableError):
 class Session:
     """Requests over a byte stream, numbered, so that a repeated one is not executed twice."""
 
-    def __init__(self, stream: ByteStream, description: str) -> None:
+    def __init__(self, stream: ByteStream, description: str, *, clock: Clock = time.monotonic) -> None:
         self._stream = stream
+        self._clock = clock
         self._description = description
         self._reader = wire.Reader()
         self._sequence = 0
@@ -57,23 +62,24 @@ class Session:
     def _converse(self, command: Command, payload: bytes, timeout_s: float) -> bytes:
         self._sequence = (self._sequence + 1) % 0x1_0000
         request = Frame(command=command, sequence=self._sequence, payload=payload)
-        begin = time.monotonic()
+        begin = self._clock()
         deadline = begin + timeout_s
         patience = FIRST_RETRY_S
-        while (left := deadline - time.monotonic()) > 0:
+        while (left := deadline - self._clock()) > 0:
             self._stream.write(wire.encode(request), left)
-            answer = self._wait_for_answer(request, min(deadline, time.monotonic() + patience))
+            answer = self._wait_for_answer(request, min(deadline, self._clock() + patience))
             if answer is not None:
                 return self._accept(command, answer)
             if command is Command.HELLO:
                 self._refuse_garbage(begin)
-            patience = min(2 * patience, LONGEST_RETRY_S)
+            else:
+                patience = min(2 * patience, LONGEST_RETRY_S)
         if self._noise_bytes:
-            raise self._garbage_error(time.monotonic() - begin)
+            raise self._garbage_error(self._clock() - begin)
         raise self._silence_error(command, timeout_s)
 
     def _wait_for_answer(self, request: Frame, until: float) -> Frame | None:
-        while (left := until - time.monotonic()) > 0:
+        while (left := until - self._clock()) > 0:
             noise_before = self._noise_bytes
             for frame in self._reader.take(self._stream.read(left)):
                 if frame.sequence == request.sequence and frame.command == request.command | wire.ANSWER_BIT:
@@ -81,7 +87,7 @@ class Session:
                     return frame
                 self._echoes += 0 if frame.is_answer else 1
             if self._noise_bytes > noise_before:
-                self._last_noise_s = time.monotonic()
+                self._last_noise_s = self._clock()
         return None
 
     def _accept(self, command: Command, answer: Frame) -> bytes:
@@ -99,7 +105,7 @@ class Session:
 
     def _refuse_garbage(self, begin: float) -> None:
         """Raise early when garbage keeps coming: boot noise ends by itself, a wrong program or baud rate does not."""
-        now = time.monotonic()
+        now = self._clock()
         if now - begin >= GARBAGE_AFTER_S and now - self._last_noise_s <= GARBAGE_STILL_S and self._noise_bytes:
             raise self._garbage_error(now - begin)
 
