@@ -111,7 +111,7 @@ class Session:
 
     def _garbage_error(self, seconds: float) -> UnreachableError:
         return UnreachableError(
-            f"{self._description} sent {self._noise_bytes:,} bytes in {seconds:.0f} s, but no frame",
+            f"{self._description} sent {self._noise_bytes:,} bytes in {seconds:.1f} s, but no frame",
             hint="it only repeats what it is sent: no runtime is running there"
             if self._echoes
             else "another program seems to run there, or the baud rate is wrong",

@@ -286,7 +286,7 @@ def test_silence_is_reported_after_ten_seconds(bundle: Bundle) -> None:
 def test_garbage_that_does_not_end_is_reported_early(bundle: Bundle) -> None:
     error = refusal(lambda _: b"login: ", bundle)
     assert isinstance(error, UnreachableError)
-    assert error.message == "the fake board sent 35 bytes in 3 s, but no frame"
+    assert error.message == "the fake board sent 35 bytes in 2.5 s, but no frame"
     assert error.hint == "another program seems to run there, or the baud rate is wrong"
 
 
