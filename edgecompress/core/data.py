@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -65,11 +65,13 @@ def _read_npz(path: Path, names: list[str]) -> dict[str, Array]:
     if not path.is_file():
         raise ConfigError(f"data file {path} does not exist")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ConfigError(f"{path} is not an .npz archive", hint="write it with numpy.savez")
-            _check_archive(archive, names, path)
-            return {name: archive[name] for name in names}
+            with archive:
+                _check_archive(archive, names, path)
+                return {name: archive[name] for name in names}
     except (*DAMAGED, MemoryError) as error:
         text = " ".join(str(error).split())[:200]
         raise ConfigError(f"{path} cannot be read: {text}", hint="write it again with numpy.savez") from error
@@ -121,10 +123,16 @@ def _find_function(source: DataSource, where: str) -> Callable[[], Any]:
             f"{where}: no module {error.name!r}", hint=f"looked in {source.module_folder} and on PYTHONPATH"
         ) from error
     except Exception as error:
-        raise ConfigError(f"{where}: importing {module_name} failed: {_last_line(error)}") from error
+        raise ConfigError(
+            f"{where}: importing {module_name} failed: {_last_line(error)}", hint="import it alone to find the cause"
+        ) from error
     function = getattr(module, function_name, None)
     if not callable(function):
-        raise ConfigError(f"{where}: {module_name} has no function {function_name!r}")
+        there = sorted(name for name, value in vars(module).items() if isinstance(value, FunctionType))
+        raise ConfigError(
+            f"{where}: {module_name} has no function {function_name!r}",
+            hint=f"functions there: {', '.join(there) or 'none'}",
+        )
     found: Callable[[], Any] = function
     return found
 
@@ -185,7 +193,7 @@ def _type_hint(spec: TensorSpec) -> str:
 
 
 def _check_finite(array: Array, spec: TensorSpec, where: str) -> None:
-    bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
+    bad = ~np.isfinite(array).reshape(len(array), spec.elements).all(axis=1)
     if bad.any():
         raise ConfigError(
             f"{where}: input {spec.name!r} has NaN or infinity in {int(bad.sum())} of {len(array)} samples, "
@@ -208,16 +216,18 @@ def _check_counts(samples: Samples, where: str) -> None:
     counts |= {} if samples.labels is None else {"labels": len(samples.labels)}
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{name} {count}" for name, count in counts.items())
-        raise ConfigError(f"{where}: the arrays have different numbers of samples: {listed}")
+        raise ConfigError(
+            f"{where}: the arrays have different numbers of samples: {listed}",
+            hint="give every array one entry a sample",
+        )
     if samples.count == 0:
-        raise ConfigError(f"{where} holds no samples")
+        raise ConfigError(f"{where} holds no samples", hint="choose another array with `inputs`")
 
 
 def _split(samples: Samples, source: DataSource, where: str) -> Data:
     calibrates = _calibration_mask(samples, source, where)
     if calibrates is None:
-        own = "the samples that calibrate are also the ones scored"
-        note = f"{source.note} {own[0].upper()}{own[1:]}.".strip()
+        note = f"{source.note} The samples that calibrate are also the ones scored.".strip()
         return Data(calibration=samples, evaluation=samples, note=note)
     if calibrates.all():
         raise ConfigError(

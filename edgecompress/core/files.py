@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from edgecompress.core.errors import StorageError
 
+SHOWN_NAMES = 3
 
-@contextmanager
+
+@contextlib.contextmanager
 def whole_folder(final: Path) -> Iterator[Path]:
     """Give a new empty folder beside `final`; on success it takes `final`'s name, on any failure it is gone.
 
-    Raises StorageError when the file system refuses (full, read-only, not permitted).
+    A folder that was there before is replaced when it looks like an earlier one: it is empty, or holds a name that the
+    new one holds too. Raises StorageError when it does not, and when the file system refuses (full, read-only, not
+    permitted).
     """
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +49,8 @@ def write_whole(path: Path, content: str | bytes) -> None:
     except OSError as error:
         raise _storage_error(path, error) from error
     finally:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
 
 
 def sha256(path: Path) -> str:
@@ -58,12 +63,26 @@ def _replace_folder(draft: Path, final: Path) -> None:
     if not final.exists():
         draft.rename(final)
         return
+    _check_replaceable(draft, final)
     old = Path(tempfile.mkdtemp(prefix=f".{final.name}-old-", dir=final.parent))
     try:
         final.rename(old / "was")
         draft.rename(final)
     finally:
+        if not final.exists():
+            (old / "was").rename(final)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _check_replaceable(draft: Path, final: Path) -> None:
+    """Refuse to replace what no earlier run wrote: `-o src` must not delete somebody's sources."""
+    hint = "choose another folder with -o"
+    if not final.is_dir():
+        raise StorageError(f"{final} is a file", hint=hint)
+    there = {path.name for path in final.iterdir()}
+    if there and there.isdisjoint(path.name for path in draft.iterdir()):
+        shown = ", ".join(sorted(there)[:SHOWN_NAMES])
+        raise StorageError(f"{final} holds something else ({shown}) and is not replaced", hint=hint)
 
 
 def _storage_error(path: Path, error: OSError) -> StorageError:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from subprocess import PIPE
 
 from edgecompress.core.errors import MissingToolError, ToolFailedError
 
@@ -20,17 +24,20 @@ DEBIAN_PACKAGES = {
     "qemu-system-arm": "qemu-system-arm",
 }
 LAST_LINES = 12
+VERSION_TIMEOUT_S = 30.0
 
 
 def locate(program: str) -> Path:
     """Find a program on PATH. Raises MissingToolError whose hint names the Debian package that brings it."""
     found = shutil.which(program)
+    if found is None and "/" in program:
+        raise MissingToolError(f"{program} is not there, or is not a program", hint="build it again")
     if found is None:
-        package = DEBIAN_PACKAGES.get(program, program)
         raise MissingToolError(
-            f"{program} is not installed or not on PATH", hint=f"on Debian or Ubuntu: sudo apt-get install {package}"
+            f"{program} is not installed or not on PATH",
+            hint=f"on Debian or Ubuntu: sudo apt-get install {_package(program)}",
         )
-    return Path(found)
+    return Path(found).absolute()
 
 
 def run(
@@ -38,24 +45,50 @@ def run(
 ) -> bytes:
     """Run a program to its end and return its stdout.
 
-    Raises MissingToolError when it is not installed, and ToolFailedError with the command, its exit code and its
-    last lines when it fails or passes its time limit.
+    Whatever interrupts the wait (the time limit, Ctrl-C) ends the program and all that it started. Raises
+    MissingToolError when it is not installed, and ToolFailedError with the command, its exit code and its last lines
+    when it fails or passes its time limit.
     """
     words = [str(locate(str(command[0]))), *(str(word) for word in command[1:])]
+    hint = "the command was: " + " ".join(words)
     logger.debug("run %s", words)
     try:
-        done = subprocess.run(words, input=stdin, capture_output=True, timeout=timeout_s, cwd=folder, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise ToolFailedError(f"{command[0]} did not end within {timeout_s:g} s", hint=" ".join(words)) from error
-    if done.returncode != 0:
-        lines = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()[-LAST_LINES:]
-        raise ToolFailedError(
-            f"{command[0]} failed with exit code {done.returncode}:\n" + "\n".join(lines),
-            hint="the command was: " + " ".join(words),
-        )
-    return done.stdout
+        process = subprocess.Popen(words, stdin=PIPE, stdout=PIPE, stderr=PIPE, cwd=folder, process_group=0)
+    except OSError as error:
+        raise ToolFailedError(f"{command[0]} cannot be started: {error.strerror}", hint=hint) from error
+    with process:
+        try:
+            stdout, stderr = process.communicate(stdin, timeout=timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise ToolFailedError(f"{command[0]} did not end within {timeout_s:g} s", hint=hint) from error
+        finally:
+            _end_group(process)
+    if process.returncode != 0:
+        lines = (stderr or stdout).decode(errors="replace").strip().splitlines()[-LAST_LINES:]
+        raise ToolFailedError("\n".join([f"{command[0]} {_ending(process.returncode)}:", *lines]), hint=hint)
+    return stdout
 
 
 def version(program: str) -> str:
     """Return the first line that `program --version` prints."""
-    return run([program, "--version"], timeout_s=30).decode(errors="replace").splitlines()[0].strip()
+    lines = run([program, "--version"], timeout_s=VERSION_TIMEOUT_S).decode(errors="replace").splitlines()
+    return lines[0].strip() if lines else "unknown version"
+
+
+def _package(program: str) -> str:
+    if program.startswith("arm-none-eabi-") and program not in DEBIAN_PACKAGES:
+        return "binutils-arm-none-eabi"
+    return DEBIAN_PACKAGES.get(program, program)
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """End a program that still runs together with what it started, which would keep our pipes open."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _ending(returncode: int) -> str:
+    if returncode >= 0:
+        return f"failed with exit code {returncode}"
+    return f"was ended by {signal.Signals(-returncode).name}"
