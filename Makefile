@@ -16,7 +16,7 @@ quality: .venv/installed-test
 format: .venv/installed-test
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
-	.venv/bin/clang-format -i $$(git ls-files 'device_runtime/*.[ch]')
+	.venv/bin/clang-format -i $$(git ls-files 'device_runtime/*.[ch]' 'tests/runtime/*.[ch]')
 
 .venv/installed-demo: pyproject.toml
 	tools/install.sh demo

@@ -13,5 +13,5 @@ gate ruff check
 gate ruff format --check
 gate mypy
 gate lint-imports
-gate clang-format --dry-run -Werror $(git ls-files 'device_runtime/*.[ch]')
+gate clang-format --dry-run -Werror $(git ls-files 'device_runtime/*.[ch]' 'tests/runtime/*.[ch]')
 gate make -C device_runtime test check

@@ -32,7 +32,6 @@ find_missing() {
         need "$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
     if [ "$purpose" = test ]; then
         has git || need git
-        has clang || need clang
         has chromium || has chromium-browser || has google-chrome || need chromium
     fi
 }
