@@ -9,14 +9,17 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import onnx
 import tvm
-from tvm import relax
+from tvm import relax, tirx
 from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter
 
+from edgecompress.compile.operators import node_labels
 from edgecompress.core.errors import ModelError
 from edgecompress.core.values import Model
 
@@ -29,21 +32,12 @@ class Imported:
     """A network as a Relax module whose function `main` is one data-flow block.
 
     QuantizeLinear and DequantizeLinear nodes are `relax.quantize` and `relax.dequantize`; weights are constants.
-    The parameters of `main` stand in the order of the model's inputs. `origin` gives the labels (see `node_labels`) of
-    the ONNX nodes behind a variable, by the variable's name; inputs have none.
+    The parameters of `main` stand in the order of the model's inputs. `origin` gives the labels of the ONNX nodes
+    behind a variable (operators.node_labels), by the variable's name; inputs have none.
     """
 
     module: tvm.IRModule
     origin: Mapping[str, tuple[str, ...]]
-
-
-def node_labels(graph: onnx.GraphProto) -> tuple[str, ...]:
-    """Name every node: its own name, or its type and first output where the name is empty or used twice."""
-    names = [node.name for node in graph.node]
-    return tuple(
-        name if name and names.count(name) == 1 else f"{node.op_type} {next(filter(None, node.output), '')}"
-        for node, name in zip(graph.node, names, strict=True)
-    )
 
 
 def import_onnx(model: Model) -> Imported:
@@ -105,6 +99,11 @@ class _Importer(ONNXGraphImporter):  # type: ignore[misc]
                 ) from error
             self._made.append((label, frozenset(self._bind(name) for name in node.output if name)))
 
+    def _convert_operator(self, op_name: str, inputs: Sequence[Any], attrs: dict[str, Any], opset: int) -> relax.Expr:
+        """Import a node; some of those that TVM makes opaque kernels of are made operators here."""
+        value = _OWN_IMPORTS[op_name](inputs, attrs) if op_name in _OWN_IMPORTS else None
+        return super()._convert_operator(op_name, inputs, attrs, opset) if value is None else self.bb.normalize(value)
+
     def _bind(self, onnx_name: str) -> str:
         """Bind the value to a variable named after it; return the variable's name, or nothing for a constant."""
         value = self._nodes[onnx_name]
@@ -127,6 +126,40 @@ class _Importer(ONNXGraphImporter):  # type: ignore[misc]
                 origin |= dict.fromkeys(pending, (label,))
                 pending.clear()
         return origin
+
+
+def _clip(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> relax.Expr | None:  # noqa: ARG001
+    """Clip between constants; with 0 as the only bound it is a Relu."""
+    data, low, high = inputs[0], inputs[1], inputs[2]
+    if any(bound is not None and not isinstance(bound, tvm.ir.GenericConst) for bound in (low, high)):
+        return None
+    if low is not None and high is not None:
+        return relax.op.clip(data, _scalar(low), _scalar(high))
+    if low is not None:
+        return relax.op.maximum(data, low) if _scalar(low).value else relax.op.nn.relu(data)
+    return relax.op.minimum(data, high) if high is not None else data
+
+
+def _scalar(constant: tvm.ir.GenericConst) -> tirx.FloatImm:
+    return tirx.FloatImm("float32", float(constant.value.numpy()))
+
+
+def _pad(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> relax.Expr | None:
+    """Pad all axes with a constant."""
+    data, widths, value, axes = inputs[0], inputs[1], inputs[2], inputs[3]
+    if attributes.get("mode", b"constant") != b"constant" or axes is not None:
+        return None
+    before, after = np.split(widths.value.numpy(), 2)
+    pairs = np.stack([before, after], axis=1).ravel().tolist()
+    return relax.op.nn.pad(data, pairs, pad_value=_scalar(value).value if value is not None else 0.0)
+
+
+def _tile(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> relax.Expr | None:  # noqa: ARG001
+    """Repeat along the axes."""
+    return relax.op.tile(inputs[0], inputs[1].value.numpy().tolist())
+
+
+_OWN_IMPORTS = {"Clip": _clip, "Pad": _pad, "Tile": _tile}
 
 
 def _last_line(error: Exception) -> str:

@@ -1,9 +1,97 @@
-"""Which operators can be compiled."""
+"""Which ONNX operators can be compiled, and what to do about the others."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+
+import onnx
+from onnx import numpy_helper
+
+from edgecompress.core.errors import ModelError
 from edgecompress.core.values import Model
+
+_INTEGER = """
+Add AveragePool Clip Concat Constant Conv DequantizeLinear Dropout Flatten Gemm GlobalAveragePool Identity MatMul
+MaxPool QuantizeLinear ReduceMean Relu Reshape Softmax Squeeze Transpose Unsqueeze
+"""
+
+INTEGER = frozenset(_INTEGER.split())
+"""What a quantized network may hold."""
+
+_FLOAT_ONLY = """
+Abs And ArgMax ArgMin BatchNormalization Cast Ceil ConvTranspose DepthToSpace Div Einsum Elu Equal Erf Exp Expand Floor
+Gather GatherElements Gelu GlobalLpPool GlobalMaxPool Greater GreaterOrEqual GroupNormalization HardSigmoid HardSwish
+Hardmax InstanceNormalization LayerNormalization LeakyRelu Less LessOrEqual Log LogSoftmax LpPool Max Mean Min Mul Neg
+Not Or PRelu Pad Pow RMSNormalization Reciprocal ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMin
+ReduceProd ReduceSum ReduceSumSquare Resize Round Selu Shrink Sigmoid Sign Slice Softplus Softsign SpaceToDepth Split
+Sqrt Sub Sum Tanh ThresholdedRelu Tile Trilu Where Xor
+"""
+
+FLOAT = (INTEGER - {"DequantizeLinear", "QuantizeLinear"}) | frozenset(_FLOAT_ONLY.split())
+"""What a float network may hold. A test compiles every one of them and compares it with ONNX Runtime."""
+
+POWERS = (-1.0, 0.5, 1.0, 2.0, 3.0)
+"""Exponents that need no logarithm."""
+
+_RECURRENT = "unroll the recurrence into MatMul, Sigmoid and Tanh before exporting, or keep it on the host"
+_DATA_SIZED = "how much it gives depends on the data; keep that part of the network on the host"
+_TRIGONOMETRY = "compute it ahead, as a constant, or keep that part of the network on the host"
+_HOST = "keep that part of the network on the host"
+
+_ADVICE: Mapping[str, str] = {
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), _RECURRENT),
+    **dict.fromkeys(("Compress", "NonMaxSuppression", "NonZero", "Unique"), _DATA_SIZED),
+    **dict.fromkeys(("Acos", "Asin", "Atan", "Cos", "Cosh", "Sin", "Sinh", "Tan"), _TRIGONOMETRY),
+    "MaxPool": "only its first output can be compiled, not the indices",
+    "Pow": f"only the constant exponents {', '.join(f'{power:g}' for power in POWERS)} can be compiled",
+}
+_NO_INTEGER_FORM = "it has no int8 kernel; use another activation or layer, or compile the float network"
+
+
+def node_labels(graph: onnx.GraphProto) -> tuple[str, ...]:
+    """Name every node: its own name, or its type and first output where the name is empty or used twice."""
+    names = [node.name for node in graph.node]
+    uses = Counter(names)
+    return tuple(
+        name if name and uses[name] == 1 else f"{node.op_type} {next(filter(None, node.output), '')}"
+        for node, name in zip(graph.node, names, strict=True)
+    )
 
 
 def check(model: Model) -> None:
-    """Raise ModelError that lists every operator that cannot be compiled."""
+    """Raise ModelError that lists every operator that cannot be compiled, its layers, and what to do."""
+    graph = model.graph.graph
+    supported = INTEGER if model.is_quantized else FLOAT
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    found: dict[str, list[str]] = {}
+    for node, label in zip(graph.node, node_labels(graph), strict=True):
+        if node.op_type not in supported or not _fits(node, constants):
+            found.setdefault(node.op_type, []).append(label)
+    if not found:
+        return
+    operators = "1 operator" if len(found) == 1 else f"{len(found)} operators"
+    lines = [f"{model.name} holds {operators} that cannot be compiled:"]
+    lines += [f"  {name}: {_layers(found[name])}" for name in sorted(found)]
+    advice = [f"{name}: {_advice(name, is_quantized=model.is_quantized)}" for name in sorted(found)]
+    raise ModelError("\n".join(lines), hint="\n".join(advice))
+
+
+def _layers(labels: list[str]) -> str:
+    return f"{'layer' if len(labels) == 1 else 'layers'} {', '.join(map(repr, labels))}"
+
+
+def _advice(name: str, *, is_quantized: bool) -> str:
+    if is_quantized and name in FLOAT - INTEGER:
+        return _NO_INTEGER_FORM
+    return _ADVICE.get(name, _HOST)
+
+
+def _fits(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> bool:
+    """True when this use of a supported operator can be compiled."""
+    if node.op_type == "MaxPool":
+        return len([name for name in node.output if name]) == 1
+    if node.op_type == "Pow":
+        exponent = constants.get(node.input[1])
+        return exponent is not None and set(numpy_helper.to_array(exponent).flat) in [{power} for power in POWERS]
+    return True

@@ -80,6 +80,9 @@ def _is_costly(sch: Schedule, block: SBlockRV) -> bool:
 
 def _schedule_reduction(sch: Schedule, block: SBlockRV) -> None:
     """Accumulate a tile in registers, inside the loops of whatever is computed from the result."""
+    if len(sch.get(block).writes) > 1:  # two sums at once, as in a normalisation
+        sch.decompose_reduction(block, _first_step(sch, block))
+        return
     axes = _spatial_extents(sch, block)
     annotations = sch.get(block).annotations
     tile = [int(size) for size in annotations.get(TILE, [1] * len(axes))]
@@ -101,6 +104,12 @@ def _schedule_reduction(sch: Schedule, block: SBlockRV) -> None:
     _unroll(sch, _innermost(sch, steps, math.prod(tile)))
     start = sch.decompose_reduction(block, steps[0])
     _unroll(sch, sch.get_loops(start)[len(outer) :])
+
+
+def _first_step(sch: Schedule, block: SBlockRV) -> LoopRV:
+    """Return the outermost reduction loop of a block whose loops are its axes in order."""
+    kinds = [axis.iter_type for axis in sch.get(block).iter_vars]
+    return sch.get_loops(block)[kinds.index(_REDUCTION)]
 
 
 def _last_stage(sch: Schedule, block: SBlockRV) -> SBlockRV:

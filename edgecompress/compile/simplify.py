@@ -21,7 +21,7 @@ def simplify(module: tvm.IRModule) -> tvm.IRModule:
     The variables that stay keep their names.
     """
     module = relax.transform.FoldConstant()(module)
-    module = tvm.IRModule({"main": _Simplifier().visit_expr(module["main"])})
+    module.update_func(module.get_global_var("main"), _Simplifier().visit_expr(module["main"]))
     module = relax.transform.DeadCodeElimination()(module)
     module = relax.transform.DecomposeOpsForInference()(module)
     return relax.transform.FoldConstant()(module)

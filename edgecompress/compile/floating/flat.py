@@ -28,12 +28,13 @@ def read(module: tvm.IRModule, origins: Iterable[Origin], model: Model) -> Progr
     `origins` has one entry a binding. Raises ModelError for what has no kernel.
     """
     reader = _Reader(module, model)
-    main = module["main"]
-    for binding, origin in zip(bindings(main), origins, strict=True):
-        reader.read(binding, origin)
-    result = main.body.body
-    outputs = list(result.fields) if isinstance(result, relax.Tuple) else [result]
-    return reader.program(outputs)
+    results = [module["main"].body.body]
+    for binding, origin in zip(bindings(module["main"]), origins, strict=True):
+        if isinstance(binding.value, relax.Tuple):  # the outputs, when there are several
+            results = list(binding.value.fields)
+        else:
+            reader.read(binding, origin)
+    return reader.program(results)
 
 
 class _Reader:
