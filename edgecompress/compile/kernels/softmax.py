@@ -50,7 +50,7 @@ def build(shape: Softmax) -> tirx.PrimFunc:
         table = function.argument("exponentials", shape.table, "int32")
         output = function.argument("output", shape.rows * shape.classes, "int8")
         scalars = {name: function.scalar(name) for name in shape.scalars}
-        state = temporary("state", 2, "int32")
+        state = temporary("state", 5, "int32")  # largest logit, sum, its leading zeros, its reciprocal, half the sum
         with loop("row", shape.rows) as row:
             first = row * shape.classes
             state[0] = int32(-128)
@@ -60,12 +60,12 @@ def build(shape: Softmax) -> tirx.PrimFunc:
             with loop("i", shape.classes) as i:
                 each = _exponential(shape, table, let("below", state[0] - int32(logits[first + i])))
                 state[1] += fixed_point.divide_by_power(let("exponential", each), SOFTMAX_SUM_INTEGER_BITS - 1)
-            zeros = let("leading_zeros", _leading_zeros(state[1]))
-            reciprocal = let("reciprocal", _reciprocal(state[1], zeros))
+            state[2] = _leading_zeros(state[1])
+            _store_reciprocal(state)
             with loop("i", shape.classes) as i:
                 each = _exponential(shape, table, let("below", state[0] - int32(logits[first + i])))
-                product = let("product", multiply_high(reciprocal, each))
-                output[first + i] = _to_int8(product, zeros, scalars).astype("int8")
+                product = let("product", multiply_high(state[3], each))
+                output[first + i] = _to_int8(product, state[2], scalars).astype("int8")
     return function.finish()
 
 
@@ -83,15 +83,19 @@ def _leading_zeros(total: Expr) -> Expr:
     return sum((int64(total) < int64(1 << bits)).astype("int32") for bits in range(least + 1, 32))
 
 
-def _reciprocal(total: Expr, leading_zeros: Expr) -> Expr:
-    """1 / (the sum shifted to [1, 2)), as Q0.31: three Newton steps from 48/17 - 32/17 d, in Q2.29."""
-    fraction = tirx.shift_left(int64(total), int64(leading_zeros)) - int64(1 << 31)
-    half = let("half", tirx.shift_right(fraction + int64(1 << 31), int64(1)).astype("int32"))
-    x = let("estimate", int32(1515870810) + multiply_high(half, int32(-1010580540)))
+def _store_reciprocal(state: Buffer) -> None:
+    """state[3] = 1 / (the sum state[1], shifted left by state[2] to [1, 2)), as Q0.31.
+
+    Three Newton steps from 48/17 - 32/17 d, in Q2.29. Every step is stored: TVM's simplifier puts the definition of a
+    `let` in the place of its name, and each step names the one before it twice.
+    """
+    fraction = tirx.shift_left(int64(state[1]), int64(state[2])) - int64(1 << 31)
+    state[4] = tirx.shift_right(fraction + int64(1 << 31), int64(1)).astype("int32")
+    state[3] = int32(1515870810) + multiply_high(state[4], int32(-1010580540))
     for _ in range(3):
-        error = let("error", int32(1 << 29) - multiply_high(half, x))
-        x = let("estimate", x + multiply_high(x, error) * 4)
-    return tirx.min(int64(x) * int64(2), int64(2**31 - 1)).astype("int32")
+        state[1] = int32(1 << 29) - multiply_high(state[4], state[3])
+        state[3] += multiply_high(state[3], state[1]) * 4
+    state[3] = tirx.min(int64(state[3]) * int64(2), int64(2**31 - 1)).astype("int32")
 
 
 def _to_int8(product: Expr, leading_zeros: Expr, scalars: dict[str, Expr]) -> Expr:
