@@ -13,6 +13,7 @@ from tvm import tirx
 from edgecompress.compile import frontend, quantized
 from edgecompress.compile.integer import layers
 from edgecompress.compile.kernels import addition, convolution, depthwise, elementwise, epilogue, pool, softmax
+from edgecompress.compile.kernels.epilogue import Epilogue
 from edgecompress.compile.kernels.window import Window
 from edgecompress.compile.program import Call, Program, Tensor
 from edgecompress.core.errors import ModelError
@@ -86,11 +87,11 @@ def _choose(network: layers.Network, layer: layers.Layer) -> Chosen:
 
 def _convolution(layer: layers.Convolution) -> Chosen:
     factors = quantized.accumulator_factors(layer.inputs[0].scale, layer.weight_scales, layer.output.scale)
-    table, scales_up = _table(layer, factors)
+    table, end = _table(layer, factors)
     zero = [layer.inputs[0].zero_point] if layer.window.is_padded else []
-    scalars = [*zero, *_output_scalars(layer)]
+    scalars = [*zero, *end.scalar_values(*_output_scalars(layer))]
     if layer.is_depthwise:
-        thin = depthwise.Depthwise(window=layer.window, scales_up=scales_up)
+        thin = depthwise.Depthwise(window=layer.window, epilogue=end)
         return Chosen(
             op="depthwise_conv2d",
             name=thin.name,
@@ -99,9 +100,7 @@ def _convolution(layer: layers.Convolution) -> Chosen:
             scalars=scalars,
             inputs=layer.inputs,
         )
-    shape = convolution.Convolution(
-        window=layer.window, outputs=len(layer.weights), groups=layer.groups, scales_up=scales_up
-    )
+    shape = convolution.Convolution(window=layer.window, outputs=len(layer.weights), groups=layer.groups, epilogue=end)
     return Chosen(
         op="conv2d",
         name=shape.name,
@@ -116,28 +115,28 @@ def _fully_connected(layer: layers.FullyConnected) -> Chosen:
     outputs, inputs = layer.weights.shape
     scales = np.broadcast_to(layer.weight_scales, (outputs,))
     factors = quantized.accumulator_factors(layer.inputs[0].scale, scales, layer.output.scale)
-    table, scales_up = _table(layer, factors)
+    table, end = _table(layer, factors)
     window = Window(height=1, width=layer.rows, channels=inputs, kernel=(1, 1))
-    shape = convolution.Convolution(window=window, outputs=outputs, scales_up=scales_up)
+    shape = convolution.Convolution(window=window, outputs=outputs, epilogue=end)
     return Chosen(
         op="fully_connected",
         name=shape.name,
         build=lambda: convolution.build(shape),
         constants={"weights": convolution.pack(layer.weights, shape), "table": table},
-        scalars=_output_scalars(layer),
+        scalars=end.scalar_values(*_output_scalars(layer)),
         inputs=layer.inputs,
     )
 
 
-def _table(layer: layers.Product, factors: list[float]) -> tuple[NDArray[np.int32], bool]:
-    """The epilogue's table, and whether it needs the general scaling."""
+def _table(layer: layers.Product, factors: list[float]) -> tuple[NDArray[np.int32], Epilogue]:
+    """The epilogue and its table."""
     bias, magnitudes = quantized.folded_bias(layer.bias, layer.weights, layer.inputs[0].zero_point)
     worst = int(magnitudes.max())
     if worst > quantized.INT32_MAX:
         raise ValueError(f"its sums can reach {worst:,}, and an int32 holds {quantized.INT32_MAX:,}")
     multipliers = [quantized.multiplier(factor) for factor in factors]
-    scales_up = epilogue.scales_up(multipliers, magnitudes)
-    return epilogue.table(bias, multipliers, scales_up=scales_up), scales_up
+    end = epilogue.choose(multipliers, magnitudes, layer.clamp.low, layer.clamp.high)
+    return end.table(bias, multipliers), end
 
 
 def _output_scalars(layer: Any) -> list[int]:
@@ -159,7 +158,9 @@ def _addition(layer: layers.Addition) -> Chosen:
             max(-part.shift - 1, 0),
             total.value,
             -total.shift - 1,
-            *_output_scalars(layer),
+            2 * layer.output.zero_point + 1,
+            layer.clamp.low,
+            layer.clamp.high,
         ],
         inputs=(first, second),
     )

@@ -28,10 +28,10 @@ class Addition:
         "first_zero",
         "second_zero",
         "second_multiplier",
-        "second_shift_less_one",
+        "second_shift_less_1",
         "sum_multiplier",
-        "sum_shift_less_one",
-        "output_zero",
+        "sum_shift_less_1",
+        "twice_output_zero_plus_1",
         "low",
         "high",
     )
@@ -73,10 +73,13 @@ def build(shape: Addition) -> tirx.PrimFunc:
                     b = b * 2 ** (ADD_LEFT_SHIFT - 1)
                 else:
                     scaled = b * 2**ADD_LEFT_SHIFT
-                    b = fixed_point.scale_down(scaled, scalars["second_multiplier"], scalars["second_shift_less_one"])
+                    b = fixed_point.scale_down(scaled, scalars["second_multiplier"], scalars["second_shift_less_1"])
                 total = fixed_point.scale_down(
-                    let("sum", a + b), scalars["sum_multiplier"], scalars["sum_shift_less_one"]
+                    let("sum", a + b),
+                    scalars["sum_multiplier"],
+                    scalars["sum_shift_less_1"],
+                    add=scalars["twice_output_zero_plus_1"],
                 )
-                result = clamp(total + scalars["output_zero"], scalars["low"], scalars["high"])
+                result = clamp(total, scalars["low"], scalars["high"])
                 output[at] = result.astype("int8")
     return function.finish()

@@ -18,7 +18,7 @@ from edgecompress.compile.kernels.window import Rows, Window
 
 TILE_PIXELS = 2
 TILE_CHANNELS = 4
-UNROLL = 8
+UNROLL = 4
 """At most this many steps of the sum are written out in one turn of the loop."""
 
 
@@ -29,18 +29,18 @@ class Convolution:
     window: Window
     outputs: int
     groups: int = 1
-    scales_up: bool = False
+    epilogue: Epilogue = Epilogue()
 
     @property
     def name(self) -> str:
         """The kernel's name."""
         groups = f"_g{self.groups}" if self.groups > 1 else ""
-        return f"convolution_{self.window.name()}_o{self.outputs}{groups}{'_up' if self.scales_up else ''}"
+        return f"convolution_{self.window.name()}_o{self.outputs}{groups}{self.epilogue.suffix}"
 
     @property
     def scalars(self) -> tuple[str, ...]:
         """The int32 parameters behind the buffers."""
-        return ("input_zero", *Epilogue.SCALARS) if self.window.is_padded else Epilogue.SCALARS
+        return ("input_zero", *self.epilogue.scalars) if self.window.is_padded else self.epilogue.scalars
 
 
 def pack(weights: NDArray[np.int8], shape: Convolution) -> NDArray[np.int8]:
@@ -65,7 +65,6 @@ def build(shape: Convolution) -> tirx.PrimFunc:
         table = function.argument("table", shape.outputs * Epilogue.COLUMNS, "int32")
         output = function.argument("output", rows_out * columns_out * shape.outputs, "int8")
         scalars = {name: function.scalar(name) for name in shape.scalars}
-        epilogue = Epilogue(table, scalars, scales_up=shape.scales_up)
         rows = Rows(window, image, scalars.get("input_zero"))
         per_group = shape.outputs // shape.groups
         with loop("y", rows_out) as y:
@@ -78,14 +77,13 @@ def build(shape: Convolution) -> tirx.PrimFunc:
                             channel = group * per_group + first_channel + tile * channels
                             tile_weights = (group * per_group + first_channel + tile * channels) * taps
                             sums = temporary("sums", pixels * channels, "int32")
-                            for p in range(pixels):
-                                for c in range(channels):
-                                    sums[p * channels + c] = epilogue.row(channel + c).bias
+                            for i in range(pixels * channels):
+                                sums[i] = int32(0)
                             _sum(shape, window, rows, weights, sums, y, x, group, tile_weights, pixels, channels)
-                            for p in range(pixels):
-                                at = (y * columns_out + x + p) * shape.outputs + channel
-                                for c in range(channels):
-                                    output[at + c] = epilogue.apply(sums[p * channels + c], epilogue.row(channel + c))
+                            for c in range(channels):
+                                totals = [sums[p * channels + c] for p in range(pixels)]
+                                for p, result in enumerate(shape.epilogue.apply(totals, table, channel + c, scalars)):
+                                    output[(y * columns_out + x + p) * shape.outputs + channel + c] = result
     return function.finish()
 
 

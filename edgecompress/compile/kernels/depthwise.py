@@ -25,17 +25,17 @@ class Depthwise:
     """The shape class of a depthwise convolution with as many outputs as inputs."""
 
     window: Window
-    scales_up: bool = False
+    epilogue: Epilogue = Epilogue()
 
     @property
     def name(self) -> str:
         """The kernel's name."""
-        return f"depthwise_{self.window.name()}{'_up' if self.scales_up else ''}"
+        return f"depthwise_{self.window.name()}{self.epilogue.suffix}"
 
     @property
     def scalars(self) -> tuple[str, ...]:
         """The int32 parameters behind the buffers."""
-        return ("input_zero", *Epilogue.SCALARS) if self.window.is_padded else Epilogue.SCALARS
+        return ("input_zero", *self.epilogue.scalars) if self.window.is_padded else self.epilogue.scalars
 
 
 def pack(weights: NDArray[np.int8]) -> NDArray[np.int8]:
@@ -54,7 +54,6 @@ def build(shape: Depthwise) -> tirx.PrimFunc:
         table = function.argument("table", channels * Epilogue.COLUMNS, "int32")
         output = function.argument("output", window.output_height * columns * channels, "int8")
         scalars = {name: function.scalar(name) for name in shape.scalars}
-        epilogue = Epilogue(table, scalars, scales_up=shape.scales_up)
         rows = Rows(window, image, scalars.get("input_zero"))
         with loop("y", window.output_height) as y:
             rows.load(y)
@@ -62,12 +61,12 @@ def build(shape: Depthwise) -> tirx.PrimFunc:
                 with loop("tile_x", tiles) as tile_x, loop("channel", channels) as channel:
                     x = first + tile_x * pixels
                     sums = temporary("sums", pixels, "int32")
-                    row = epilogue.row(channel)
                     for p in range(pixels):
-                        sums[p] = row.bias
+                        sums[p] = int32(0)
                     _sum(window, rows, weights, sums, y, x, channel, pixels)
-                    for p in range(pixels):
-                        output[(y * columns + x + p) * channels + channel] = epilogue.apply(sums[p], row)
+                    totals = [sums[p] for p in range(pixels)]
+                    for p, result in enumerate(shape.epilogue.apply(totals, table, channel, scalars)):
+                        output[(y * columns + x + p) * channels + channel] = result
     return function.finish()
 
 

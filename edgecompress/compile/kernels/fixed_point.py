@@ -19,17 +19,19 @@ def multiply_high(a: Expr, b: Expr) -> Expr:
     return tirx.shift_right(product, int64(31)).astype("int32")
 
 
-def multiply_high_halved(a: Expr, b: Expr) -> Expr:
-    """Q0.31 product of `a` below 2**30 in magnitude: two instructions fewer, as the doubled product's upper word."""
-    product = let("product", int64(a * 2) * int64(b))
-    upper = tirx.shift_right(product + int64(1 << 31), int64(32))
-    return upper.astype("int32")
+def multiply_doubled(doubled: Expr, b: Expr) -> Expr:
+    """Q0.31 product of `doubled / 2` and `b`, rounding half up: the upper word of the product, and one instruction."""
+    product = let("wide", int64(doubled) * int64(b))
+    return tirx.shift_right(product + int64(1 << 31), int64(32)).astype("int32")
 
 
-def divide_by_power(x: Expr, exponent_less_one: Expr) -> Expr:
-    """Divide by 2**exponent, rounding half away from zero; the exponent, given less 1, is at least 1."""
+def divide_by_power(x: Expr, exponent_less_1: Expr, *, add: Expr = 1) -> Expr:
+    """Divide by 2**exponent, rounding half away from zero; the exponent, given less 1, is at least 1.
+
+    With `add` as 2 * n + 1, the result is greater by n: an offset costs nothing here.
+    """
     away = let("away", x + tirx.shift_right(x, int32(31)))
-    return tirx.shift_right(tirx.shift_right(away, int32(exponent_less_one)) + 1, int32(1))
+    return tirx.shift_right(tirx.shift_right(away, int32(exponent_less_1)) + add, int32(1))
 
 
 def divide_by_power_or_one(x: Expr, exponent: Expr) -> Expr:
@@ -40,9 +42,9 @@ def divide_by_power_or_one(x: Expr, exponent: Expr) -> Expr:
     return tirx.shift_right(x, int32(exponent)) + (tirx.bitwise_and(x, mask) > threshold).astype("int32")
 
 
-def scale_down(x: Expr, value: Expr, exponent_less_one: Expr) -> Expr:
-    """Scale by `value / 2**31 / 2**exponent`; `x` below 2**30 in magnitude, the exponent at least 1."""
-    return divide_by_power(let("high", multiply_high_halved(x, value)), exponent_less_one)
+def scale_down(x: Expr, value: Expr, exponent_less_1: Expr, *, add: Expr = 1) -> Expr:
+    """Scale by `value / 2**31 / 2**exponent`; `x` below 2**30 in magnitude; the rest as in `divide_by_power`."""
+    return divide_by_power(let("product", multiply_doubled(x * 2, value)), exponent_less_1, add=add)
 
 
 def scale(x: Expr, value: Expr, shift: Expr) -> Expr:
