@@ -1,0 +1,59 @@
+"""The MLPerf Tiny int8 networks and the quantized wake word network, each compiled for this machine once."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgecompress import compile as compiler
+from edgecompress import models
+from edgecompress.compress import static_int8
+from edgecompress.core import data, recipe
+from edgecompress.core import target as targets
+from edgecompress.core.bundle import Bundle
+from edgecompress.core.values import Array, Context, Model
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compiled:
+    """A quantized network and its bundle for `host`."""
+
+    model: Model
+    bundle: Bundle
+
+    def seeded_inputs(self, count: int, seed: int) -> dict[str, Array]:
+        """Random inputs: integers over their type's whole range, float32 in [0, 1)."""
+        draw = np.random.default_rng(seed)
+        return {
+            spec.name: draw.random((count, *spec.shape[1:]), np.float32)
+            if spec.dtype == "float32"
+            else draw.integers(-128, 128, (count, *spec.shape[1:])).astype(spec.dtype)
+            for spec in self.model.inputs
+        }
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Compiled]:
+    @functools.cache
+    def build(name: str) -> Compiled:
+        model = wakeword() if name == "wakeword" else models.load(EXAMPLES / "mlperf_tiny" / f"{name}_int8.onnx")
+        folder = tmp_path_factory.mktemp(name) / "bundle"
+        return Compiled(model=model, bundle=compiler.build(model, targets.load("host"), folder))
+
+    return build
+
+
+def wakeword() -> Model:
+    """The network of examples/wakeword.toml after its step."""
+    asked = recipe.load(EXAMPLES / "wakeword.toml")
+    model = models.load(asked.model, name=asked.name)
+    used = data.load(asked.data, model.inputs)
+    (step,) = asked.steps
+    return static_int8.apply(model, step.options, Context(data=used))
