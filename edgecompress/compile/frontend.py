@@ -25,6 +25,7 @@ from edgecompress.core.values import Model
 
 _LONGEST_NAME = 48
 _OWN_DOMAINS = ("", "ai.onnx")
+_PADDED = {"AveragePool", "Conv", "LpPool", "MaxPool"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +101,9 @@ class _Importer(ONNXGraphImporter):  # type: ignore[misc]
             self._made.append((label, frozenset(self._bind(name) for name in node.output if name)))
 
     def _convert_operator(self, op_name: str, inputs: Sequence[Any], attrs: dict[str, Any], opset: int) -> relax.Expr:
-        """Import a node; some of those that TVM makes opaque kernels of are made operators here."""
+        """Import a node; what TVM makes opaque kernels of (clipping, padding) is made operators here."""
+        if op_name in _PADDED and attrs.get("auto_pad") in (b"SAME_UPPER", b"SAME_LOWER"):
+            attrs = _with_explicit_padding(inputs, attrs)
         value = _OWN_IMPORTS[op_name](inputs, attrs) if op_name in _OWN_IMPORTS else None
         return super()._convert_operator(op_name, inputs, attrs, opset) if value is None else self.bb.normalize(value)
 
@@ -126,6 +129,23 @@ class _Importer(ONNXGraphImporter):  # type: ignore[misc]
                 origin |= dict.fromkeys(pending, (label,))
                 pending.clear()
         return origin
+
+
+def _with_explicit_padding(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace auto_pad SAME of a convolution or pooling by the pads that it stands for (ONNX, operator Conv)."""
+    extents = [int(extent) for extent in inputs[0].ty.shape.values[2:]]
+    kernel = attributes.get("kernel_shape") or [int(extent) for extent in inputs[1].ty.shape.values[2:]]
+    strides = attributes.get("strides") or [1] * len(extents)
+    dilations = attributes.get("dilations") or [1] * len(extents)
+    begins, ends = [], []
+    for extent, size, stride, dilation in zip(extents, kernel, strides, dilations, strict=True):
+        covered = (-(-extent // stride) - 1) * stride + (size - 1) * dilation + 1
+        total = max(covered - extent, 0)
+        smaller, larger = total // 2, total - total // 2
+        begins.append(smaller if attributes["auto_pad"] == b"SAME_UPPER" else larger)
+        ends.append(larger if attributes["auto_pad"] == b"SAME_UPPER" else smaller)
+    explicit = {name: value for name, value in attributes.items() if name != "auto_pad"}
+    return {**explicit, "pads": [*begins, *ends]}
 
 
 def _clip(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> relax.Expr | None:  # noqa: ARG001

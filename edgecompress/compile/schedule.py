@@ -88,6 +88,8 @@ def _schedule_reduction(sch: Schedule, block: SBlockRV) -> None:
     tile = [int(size) for size in annotations.get(TILE, [1] * len(axes))]
     order = [int(axis) for axis in annotations.get(ORDER, range(len(axes)))]
     padding = [stage for stage in sch.get_producers(block) if _is_padding(sch, stage)]
+    # A pooling reads one channel at a time, a product that says nothing of its order may read all for each result.
+    padded_inside = 1 if ORDER in annotations or not _sums_products(sch, block) else 0
     last = _last_stage(sch, block)
 
     pairs = [sch.split(loop, [None, size]) for loop, size in zip(sch.get_loops(last), tile, strict=True)]
@@ -95,7 +97,7 @@ def _schedule_reduction(sch: Schedule, block: SBlockRV) -> None:
     sch.reorder(*outer, *inner)
     sch.compute_at(block, outer[-1], preserve_unit_loops=True)
     for stage in padding:
-        sch.compute_at(stage, outer[1])
+        sch.compute_at(stage, outer[padded_inside])
 
     loops = sch.get_loops(block)[len(outer) :]
     results, steps = loops[: len(axes)], loops[len(axes) :]
@@ -114,10 +116,12 @@ def _first_step(sch: Schedule, block: SBlockRV) -> LoopRV:
 
 def _last_stage(sch: Schedule, block: SBlockRV) -> SBlockRV:
     """Return the stage that turns the sums of a reduction into its only reader's output, or one that just copies."""
-    readers = sch.get_consumers(block)
-    only = readers[0] if len(readers) == 1 and not _is_reduction(sch, readers[0]) else None
-    if only is not None and _spatial_extents(sch, only) == _spatial_extents(sch, block):
-        return only
+    extents = _spatial_extents(sch, block)
+    for reader in sch.get_consumers(block):
+        alone = len(sch.get_consumers(block)) == 1 and not _is_reduction(sch, reader)
+        unsplit = len(sch.get_loops(reader)) == len(extents)  # another reduction may have taken its loops
+        if alone and unsplit and _spatial_extents(sch, reader) == extents:
+            return reader
     return sch.cache_write(block, 0, "global")
 
 

@@ -53,7 +53,7 @@ def _main_op(members: list[relax.Binding], module: tvm.IRModule) -> str:
     if not kernels:
         return "view"
     main = max(kernels, key=lambda kernel: int(module[kernel].attrs["op_pattern"]))
-    return re.sub(r"\d+$", "", main.name_hint) or main.name_hint
+    return re.sub(r"^tir_|\d+$", "", main.name_hint)
 
 
 def _calls_kernel(value: relax.Expr) -> bool:
