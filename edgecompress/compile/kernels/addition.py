@@ -11,7 +11,7 @@ from typing import ClassVar
 from tvm import tirx
 
 from edgecompress.compile.kernels import fixed_point
-from edgecompress.compile.kernels.loops import Function, clamp, int32, let, loop
+from edgecompress.compile.kernels.loops import Function, clamp, int32, loop, temporary
 from edgecompress.compile.quantized import ADD_LEFT_SHIFT, Multiplier, multiplier
 
 UNROLL = 4
@@ -67,19 +67,19 @@ def build(shape: Addition) -> tirx.PrimFunc:
         with loop("i", shape.elements // unroll) as i:
             for u in range(unroll):
                 at = i * unroll + u
-                a = (int32(first[at]) - scalars["first_zero"]) * 2 ** (ADD_LEFT_SHIFT - 1)
-                b = int32(second[at]) - scalars["second_zero"]
+                sums = temporary("sums", 2, "int32")
+                sums[0] = (int32(first[at]) - scalars["first_zero"]) * 2**ADD_LEFT_SHIFT
+                sums[1] = (int32(second[at]) - scalars["second_zero"]) * 2 ** (ADD_LEFT_SHIFT + 1)
                 if shape.one_scale:
-                    b = b * 2 ** (ADD_LEFT_SHIFT - 1)
+                    sums[0] += tirx.shift_right(sums[1], int32(1))
                 else:
-                    scaled = b * 2**ADD_LEFT_SHIFT
-                    b = fixed_point.scale_down(scaled, scalars["second_multiplier"], scalars["second_shift_less_1"])
+                    scaled = fixed_point.scale_down(
+                        sums[1], scalars["second_multiplier"], scalars["second_shift_less_1"]
+                    )
+                    sums[0] += scaled * 2
+                rounding = scalars["twice_output_zero_plus_1"]
                 total = fixed_point.scale_down(
-                    let("sum", a + b),
-                    scalars["sum_multiplier"],
-                    scalars["sum_shift_less_1"],
-                    add=scalars["twice_output_zero_plus_1"],
+                    sums[0], scalars["sum_multiplier"], scalars["sum_shift_less_1"], add=rounding
                 )
-                result = clamp(total, scalars["low"], scalars["high"])
-                output[at] = result.astype("int8")
+                output[at] = clamp(total, scalars["low"], scalars["high"]).astype("int8")
     return function.finish()

@@ -81,8 +81,9 @@ def build(shape: Convolution) -> tirx.PrimFunc:
                                 sums[i] = int32(0)
                             _sum(shape, window, rows, weights, sums, y, x, group, tile_weights, pixels, channels)
                             for c in range(channels):
-                                totals = [sums[p * channels + c] for p in range(pixels)]
-                                for p, result in enumerate(shape.epilogue.apply(totals, table, channel + c, scalars)):
+                                indices = range(c, pixels * channels, channels)
+                                results = shape.epilogue.apply(sums, indices, table, channel + c, scalars)
+                                for p, result in enumerate(results):
                                     output[(y * columns_out + x + p) * shape.outputs + channel + c] = result
     return function.finish()
 

@@ -64,8 +64,8 @@ def build(shape: Depthwise) -> tirx.PrimFunc:
                     for p in range(pixels):
                         sums[p] = int32(0)
                     _sum(window, rows, weights, sums, y, x, channel, pixels)
-                    totals = [sums[p] for p in range(pixels)]
-                    for p, result in enumerate(shape.epilogue.apply(totals, table, channel, scalars)):
+                    results = shape.epilogue.apply(sums, range(pixels), table, channel, scalars)
+                    for p, result in enumerate(results):
                         output[(y * columns + x + p) * channels + channel] = result
     return function.finish()
 

@@ -8,9 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from tvm import tirx
 
 from edgecompress.compile.kernels import fixed_point
-from edgecompress.compile.kernels.loops import Buffer, Expr, clamp, let
+from edgecompress.compile.kernels.loops import Buffer, Expr, clamp, int32
 from edgecompress.compile.quantized import INT8_MAX, INT8_MIN, Multiplier
 
 
@@ -19,7 +20,8 @@ class Epilogue:
     """How a shape class ends: bias, fixed-point scaling, output zero point and clamp.
 
     A table gives each channel a row (bias, multiplier, shift). `scales_up` allows factors of 1/2 and more. Without it
-    the accumulators stay below 2**30 in magnitude, the bias is stored doubled and the shift is to the right, less 1.
+    the accumulators stay below 2**30 in magnitude, the bias is stored doubled, the shift is to the right and less 1, and
+    the output's zero point is part of the rounding constant.
     `clamps` says that the output is limited to less than int8 holds.
     """
 
@@ -36,13 +38,14 @@ class Epilogue:
     @property
     def scalars(self) -> tuple[str, ...]:
         """The int32 parameters it needs."""
-        zero = "output_zero" if self.scales_up else "twice_output_zero_plus_1"
+        zero = "output_zero" if self.scales_up else "rounding"
         return (zero, "low", "high") if self.clamps else (zero,)
 
     def scalar_values(self, zero_point: int, low: int, high: int) -> list[int]:
         """The parameters for a layer."""
-        zero = zero_point if self.scales_up else 2 * zero_point + 1
-        return [zero, low, high] if self.clamps else [zero]
+        zero = zero_point - (0 if self.clamps else INT8_MIN)
+        start = zero if self.scales_up else 2 * zero + 1
+        return [start, low, high] if self.clamps else [start]
 
     def table(self, bias: NDArray[np.int64], multipliers: Sequence[Multiplier]) -> NDArray[np.int32]:
         """Lay out the rows."""
@@ -50,23 +53,28 @@ class Epilogue:
         values = [each.value for each in multipliers]
         return np.stack([bias if self.scales_up else 2 * bias, values, shifts], axis=1).astype(np.int32)
 
-    def apply(self, totals: Sequence[Expr], table: Buffer, channel: Expr, scalars: Mapping[str, Expr]) -> list[Expr]:
-        """Bring some accumulators of one channel to int8."""
-        first = channel * self.COLUMNS
-        bias, multiplier, shift = (
-            let(name, table[first + i]) for i, name in enumerate(("bias", "multiplier", "shift"))
-        )
+    def apply(
+        self, sums: Buffer, indices: Sequence[int], table: Buffer, channel: Expr, scalars: Mapping[str, Expr]
+    ) -> list[Expr]:
+        """Bring some accumulators, all of one channel, to int8."""
+        bias, multiplier, shift = (table[channel * self.COLUMNS + column] for column in range(self.COLUMNS))
         zero = scalars[self.scalars[0]]
-        low, high = (scalars["low"], scalars["high"]) if self.clamps else (INT8_MIN, INT8_MAX)
         results = []
-        for total in totals:
+        for i in indices:
             if self.scales_up:
-                scaled = fixed_point.scale(total + bias, multiplier, shift) + zero
+                sums[i] += bias
+                scaled = fixed_point.scale(sums[i], multiplier, shift) + zero
             else:
-                product = fixed_point.multiply_doubled(total * 2 + bias, multiplier)
-                scaled = fixed_point.divide_by_power(let("product", product), shift, add=zero)
-            results.append(clamp(scaled, low, high).astype("int8"))
+                sums[i] = sums[i] * 2 + bias
+                scaled = fixed_point.scale_down(sums[i], multiplier, shift, add=zero)
+            results.append(self._bounded(scaled, scalars))
         return results
+
+    def _bounded(self, scaled: Expr, scalars: Mapping[str, Expr]) -> Expr:
+        """Limit to the clamp; to int8 by way of 0 … 255, which a Cortex-M does in one instruction even in a loop."""
+        if self.clamps:
+            return clamp(scaled, scalars["low"], scalars["high"]).astype("int8")
+        return (tirx.min(tirx.max(scaled, int32(0)), int32(255)) + INT8_MIN).astype("int8")
 
 
 def choose(multipliers: Sequence[Multiplier], magnitudes: NDArray[np.int64], low: int, high: int) -> Epilogue:

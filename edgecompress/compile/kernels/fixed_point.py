@@ -20,9 +20,14 @@ def multiply_high(a: Expr, b: Expr) -> Expr:
 
 
 def multiply_doubled(doubled: Expr, b: Expr) -> Expr:
-    """Q0.31 product of `doubled / 2` and `b`, rounding half up: the upper word of the product, and one instruction."""
-    product = let("wide", int64(doubled) * int64(b))
-    return tirx.shift_right(product + int64(1 << 31), int64(32)).astype("int32")
+    """Q0.31 product of `doubled / 2` and `b`, rounding half up: the upper word of the product and its carry.
+
+    Give loaded values: TVM spreads the widening over a sum, and three multiplications come of one.
+    """
+    product = int64(doubled) * int64(b)
+    upper = tirx.shift_right(product, int64(32)).astype("int32")
+    carry = tirx.bitwise_and(tirx.shift_right(product, int64(31)).astype("int32"), int32(1))
+    return upper + carry
 
 
 def divide_by_power(x: Expr, exponent_less_1: Expr, *, add: Expr = 1) -> Expr:
@@ -42,9 +47,9 @@ def divide_by_power_or_one(x: Expr, exponent: Expr) -> Expr:
     return tirx.shift_right(x, int32(exponent)) + (tirx.bitwise_and(x, mask) > threshold).astype("int32")
 
 
-def scale_down(x: Expr, value: Expr, exponent_less_1: Expr, *, add: Expr = 1) -> Expr:
-    """Scale by `value / 2**31 / 2**exponent`; `x` below 2**30 in magnitude; the rest as in `divide_by_power`."""
-    return divide_by_power(let("product", multiply_doubled(x * 2, value)), exponent_less_1, add=add)
+def scale_down(doubled: Expr, value: Expr, exponent_less_1: Expr, *, add: Expr = 1) -> Expr:
+    """Scale `doubled / 2`, below 2**30 in magnitude, by `value / 2**31 / 2**exponent`; see the two functions above."""
+    return divide_by_power(let("product", multiply_doubled(doubled, value)), exponent_less_1, add=add)
 
 
 def scale(x: Expr, value: Expr, shift: Expr) -> Expr:

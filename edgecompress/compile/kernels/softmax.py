@@ -105,5 +105,5 @@ def _to_int8(product: Expr, leading_zeros: Expr, scalars: dict[str, Expr]) -> Ex
         return clamp(fixed_point.divide_by_power(product, exponent - 1) + TFLITE_ZERO_POINT, -128, 127)
     exponent = SOFTMAX_SUM_INTEGER_BITS + (31 - FINE_BITS) - clamp(leading_zeros, 1, SOFTMAX_SUM_INTEGER_BITS)
     fine = let("fine", fixed_point.divide_by_power(product, exponent - 1))
-    scaled = fixed_point.scale_down(fine, scalars["multiplier"], scalars["shift_less_1"])
+    scaled = fixed_point.scale_down(fine * 2, scalars["multiplier"], scalars["shift_less_1"])
     return clamp(scaled + scalars["output_zero"], -128, 127)
