@@ -98,7 +98,8 @@ static void *at(uint32_t offset) {{
   return model_arena + offset;
 }}
 
-void model_run_layer(uint32_t layer) {{
+/* Never inlined into model_run: its code would be there twice. */
+__attribute__((noinline)) void model_run_layer(uint32_t layer) {{
   switch (layer) {{
 {layers}  }}
 }}

@@ -6,8 +6,10 @@ cores that tests/pipeline builds for (docs/decisions.md); a test holds every bou
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,16 +26,38 @@ from edgecompress.core.values import FileValue
 if TYPE_CHECKING:
     from edgecompress.compile.program import CKernel, Program
 
-RUNTIME_FLASH_BYTES = 24 * 1024
-RUNTIME_RAM_BYTES = 8 * 1024
-RUNTIME_STACK_BYTES = 1024
-KERNEL_CODE_BYTES = 256
-CODE_BYTES_PER_OPERATION = 24
-CODE_BYTES_PER_CALL = 64
-KERNEL_STACK_BYTES = 192
-LAYERS_HINT = 3
+STACK_ROOM_BYTES = 2048
+"""What device_runtime's linker script wants left for the stack; a test compares them."""
+
+RUNTIME_STACK_BYTES = 768
+FRAME_BYTES = 160
+FRAME_BYTES_PER_VARIABLE = 8
+CODE_BYTES_PER_KERNEL = 1280
+CODE_BYTES_PER_OPERATION = 2.5
+CODE_BYTES_PER_SHORT_LOOP = 320
+SHORT_LOOP = 16
+"""gcc -O3 unrolls loops of up to 16 turns completely."""
+CODE_BYTES_PER_CALL = 96
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuntimeBounds:
+    """What the runtime takes by itself, and how much more than a Cortex-M a system's code needs."""
+
+    flash_bytes: int
+    ram_bytes: int
+    code_factor: int
+
+
+RUNTIME = {
+    "bare": RuntimeBounds(flash_bytes=8 * 1024, ram_bytes=1024, code_factor=1),
+    "linux": RuntimeBounds(flash_bytes=32 * 1024, ram_bytes=128 * 1024, code_factor=3),
+}
+NAMED_TENSORS = 3
 
 _OPERATION = re.compile(r"[-+*/%<>=&|^?\[]+")
+_LOOP = re.compile(r"; \w+ < (\d+); \+\+")
+_VARIABLE = re.compile(r"^\s*(?:float|u?int\d+_t) \w+( = |;)", re.MULTILINE)
 _LOCAL_ARRAY = re.compile(r"^\s*(\w+) \w+\[(\d+)\];", re.MULTILINE)
 
 
@@ -92,9 +116,9 @@ class Fit(FileValue):
 
 def estimate(program: Program, kernels: Mapping[str, CKernel], arena: Arena, target: Target) -> Fit:
     """Bound what the program will need on the target."""
+    runtime = RUNTIME[target.system]
     weights = weights_bytes(program)
-    code = sum(_code_bound(kernels[name]) for name in {call.kernel for call in program.calls})
-    code += CODE_BYTES_PER_CALL * len(program.calls)
+    code = code_bound(program, kernels) * runtime.code_factor
     stack = stack_bound(kernels)
     peak = [p for p in arena.placements if p.first <= arena.peak_layer <= p.last]
     return Fit(
@@ -102,17 +126,17 @@ def estimate(program: Program, kernels: Mapping[str, CKernel], arena: Arena, tar
         target=target.name,
         weights_bytes=weights,
         code_bytes=code,
-        runtime_flash_bytes=RUNTIME_FLASH_BYTES,
-        flash_bytes=weights + code + RUNTIME_FLASH_BYTES,
+        runtime_flash_bytes=runtime.flash_bytes,
+        flash_bytes=weights + code + runtime.flash_bytes,
         flash_limit_bytes=target.flash_limit_bytes,
         arena_bytes=arena.bytes,
         stack_bytes=stack,
-        runtime_ram_bytes=RUNTIME_RAM_BYTES,
-        ram_bytes=arena.bytes + stack + RUNTIME_RAM_BYTES,
+        runtime_ram_bytes=runtime.ram_bytes,
+        ram_bytes=arena.bytes + stack + runtime.ram_bytes,
         ram_limit_bytes=target.ram_limit_bytes,
         peak_layer=arena.peak_layer,
         peak_layer_name=program.calls[arena.peak_layer].name if program.calls else "none",
-        peak_tensors={p.name: p.bytes for p in sorted(peak, key=lambda p: -p.bytes)[:LAYERS_HINT]},
+        peak_tensors={p.name: p.bytes for p in sorted(peak, key=lambda p: -p.bytes)[:NAMED_TENSORS]},
     )
 
 
@@ -130,16 +154,26 @@ def weights_bytes(program: Program) -> int:
     return sum(-(-size // ALIGNMENT) * ALIGNMENT for size in sizes.values())
 
 
+def code_bound(program: Program, kernels: Mapping[str, CKernel]) -> int:
+    """Bound the code of the kernels and of the calls on a Cortex-M, of whichever architecture."""
+    used = {call.kernel for call in program.calls}
+    return sum(_kernel_code_bound(kernels[name]) for name in used) + CODE_BYTES_PER_CALL * (len(program.calls) + 1)
+
+
 def stack_bound(kernels: Mapping[str, CKernel]) -> int:
-    """Bound the stack: the runtime's deepest path, and the largest frame of a kernel with its local arrays."""
-    frames = [KERNEL_STACK_BYTES + _local_bytes(kernel) for kernel in kernels.values()]
-    return RUNTIME_STACK_BYTES + max(frames, default=0)
+    """Bound the stack: the runtime's deepest path and the largest frame of a kernel, or what the linker wants left."""
+    frames = [_frame_bound(kernel) for kernel in kernels.values()]
+    return max(RUNTIME_STACK_BYTES + max(frames, default=0), STACK_ROOM_BYTES)
 
 
-def _code_bound(kernel: CKernel) -> int:
-    return KERNEL_CODE_BYTES + CODE_BYTES_PER_OPERATION * len(_OPERATION.findall(kernel.source))
+def _kernel_code_bound(kernel: CKernel) -> int:
+    operations = len(_OPERATION.findall(kernel.source))
+    short_loops = sum(int(turns) <= SHORT_LOOP for turns in _LOOP.findall(kernel.source))
+    unrolled = CODE_BYTES_PER_SHORT_LOOP * short_loops
+    return CODE_BYTES_PER_KERNEL + math.ceil(CODE_BYTES_PER_OPERATION * operations) + unrolled
 
 
-def _local_bytes(kernel: CKernel) -> int:
+def _frame_bound(kernel: CKernel) -> int:
     widths = {ctype: np.dtype(dtype).itemsize for dtype, ctype in c_text.TYPES.items()}
-    return sum(widths[ctype] * int(count) for ctype, count in _LOCAL_ARRAY.findall(kernel.source))
+    arrays = sum(widths[ctype] * int(count) for ctype, count in _LOCAL_ARRAY.findall(kernel.source))
+    return FRAME_BYTES + FRAME_BYTES_PER_VARIABLE * len(_VARIABLE.findall(kernel.source)) + arrays

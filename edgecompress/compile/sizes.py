@@ -43,7 +43,7 @@ def read_footprint(program: Path) -> Footprint:
             if isinstance(section, SymbolTableSection):
                 for symbol in section.iter_symbols():
                     if symbol["st_info"]["type"] in ("STT_FUNC", "STT_OBJECT"):
-                        name = _CLONE_SUFFIX.sub("", symbol.name)
+                        name = function_of(symbol.name)
                         symbols[name] = symbols.get(name, 0) + symbol["st_size"]
             if not flags & SH_FLAGS.SHF_ALLOC or size == 0:
                 continue
@@ -51,6 +51,11 @@ def read_footprint(program: Path) -> Footprint:
             flash_bytes += 0 if section["sh_type"] == "SHT_NOBITS" else size
             static_ram_bytes += size if flags & SH_FLAGS.SHF_WRITE else 0
     return Footprint(flash_bytes=flash_bytes, static_ram_bytes=static_ram_bytes, sections=sections, symbols=symbols)
+
+
+def function_of(symbol: str) -> str:
+    """The function that a symbol belongs to: gcc gives parts and specialised copies of one a suffix."""
+    return _CLONE_SUFFIX.sub("", symbol)
 
 
 def compare(whole: Footprint, empty: Footprint, program: Program, constants: Mapping[str, str]) -> Sizes:
@@ -86,6 +91,7 @@ def describe_layers(program: Program, whole: Footprint, constants: Mapping[str, 
                 weight_bytes=_bytes_of_new(weights, whole.symbols, counted),
                 code_bytes=_bytes_of_new([call.kernel], whole.symbols, counted),
                 output_shape=shapes[call.output],
+                onnx_output=call.onnx_output,
             )
         )
     return tuple(layers)

@@ -18,7 +18,7 @@ static inline int32_t min_int32(int32_t a, int32_t b) {
   return a < b ? a : b;
 }
 
-static __attribute__((noinline)) void dense_int8(
+static __attribute__((noipa)) void dense_int8(
     const int8_t *restrict x, const int8_t *restrict weights, const int32_t *restrict bias,
     int8_t *restrict out, int32_t multiplier, int32_t zero_point) {
   int32_t sums_ptr[4];
@@ -35,7 +35,7 @@ static __attribute__((noinline)) void dense_int8(
   }
 }
 
-static __attribute__((noinline)) void dequantize(const int8_t *restrict x, float *restrict out) {
+static __attribute__((noipa)) void dequantize(const int8_t *restrict x, float *restrict out) {
   for (int32_t i = 0; i < 4; ++i) {
     out[i] = (((float)(((int32_t)x[i]) - 3)) * 0x1.948b1p-7f);
   }
@@ -45,7 +45,8 @@ static void *at(uint32_t offset) {
   return model_arena + offset;
 }
 
-void model_run_layer(uint32_t layer) {
+/* Never inlined into model_run: its code would be there twice. */
+__attribute__((noinline)) void model_run_layer(uint32_t layer) {
   switch (layer) {
     /* Layer 0, fc: dense
      * ONNX Gemm_4

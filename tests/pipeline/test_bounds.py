@@ -1,0 +1,66 @@
+"""What `check` promises without a compiler, held against what is linked for every target: never below it."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from edgecompress.compile import assemble, emit_c, emit_network, emit_weights, fit, graph, link, sizes
+from edgecompress.core import target as targets
+from edgecompress.models import onnx_file
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "mlperf_tiny"
+NETWORKS = ("ad_autoencoder", "ic_resnet8", "kws_dscnn", "sww_stream", "vww_mobilenetv1_025")
+NOT_SILLY = 1.6
+"""How far a bound on the flash may lie above the truth."""
+
+
+@cache
+def lowered(network: str) -> assemble.Lowered:
+    """Lower a network once for all targets: its kernels are the same on each."""
+    model = onnx_file.load(EXAMPLES / f"{network}.onnx")
+    return assemble.lower_and_plan(graph.to_program(model, targets.load("mps2-an386")))
+
+
+def linked(network: str, target: targets.Target, folder: Path) -> sizes.Footprint:
+    """Link the firmware of a network alone: no reference, no vectors."""
+    whole = lowered(network)
+    sources = emit_c.model_sources(whole.program, whole.kernels, whole.arena)
+    sources |= emit_weights.weights_sources(whole.program)
+    sources["network.c"] = emit_network.network_source(whole.program, target.name, bytes(16))
+    (folder / "src").mkdir()
+    for name, text in sources.items():
+        (folder / "src" / name).write_text(text)
+    runtime = link.find_runtime(target.port)
+    link.copy_runtime(runtime, folder)
+    link.build_device_program(folder, assemble.NETWORK, target, runtime, Path("program"))
+    return sizes.read_footprint(folder / "program")
+
+
+@pytest.mark.parametrize("name", targets.names())
+@pytest.mark.parametrize("network", [f"{name}_int8" for name in NETWORKS] + ["kws_dscnn_fp32"])
+def test_the_bounds_are_never_below_what_is_linked(network: str, name: str, tmp_path: Path) -> None:
+    target = targets.load(name)
+    whole = lowered(network)
+    bound = fit.estimate(whole.program, whole.kernels, whole.arena, target)
+
+    actual = linked(network, target, tmp_path)
+
+    assert bound.weights_bytes >= sum(actual.symbols[name] for name in _weights(whole))
+    assert bound.flash_bytes >= actual.flash_bytes
+    assert bound.arena_bytes + bound.runtime_ram_bytes >= actual.static_ram_bytes
+    if target.system == "bare":
+        assert bound.flash_bytes <= NOT_SILLY * actual.flash_bytes
+
+
+def test_the_stack_bound_holds_what_the_linker_wants_left() -> None:
+    script = (link.runtime_folder() / "ports" / "cortex_m" / "link.ld").read_text()
+
+    assert re.findall(r">= (\d+), \"less than", script) == [str(fit.STACK_ROOM_BYTES)]
+
+
+def _weights(whole: assemble.Lowered) -> set[str]:
+    return set(emit_weights.constant_names(whole.program).values())
