@@ -23,12 +23,13 @@ def build(
     The test vectors are the first samples, or seeded inputs when there are none. Raises ModelError for what cannot be
     compiled, DoesNotFitError, MissingToolError, ToolFailedError and StorageError.
     """
-    from edgecompress.compile import assemble, graph
+    from edgecompress.compile import assemble
+    from edgecompress.compile.graph import to_program
 
     origin = assemble.Origin(
         model_sha256=hashlib.sha256(model.graph.SerializeToString(deterministic=True)).hexdigest(), steps=model.steps
     )
-    program = graph.to_program(model, target)
+    program = to_program(model, target)
     return assemble.write_bundle(program, origin, target, folder, samples=samples, progress=progress)
 
 
@@ -37,7 +38,8 @@ def check(model: Model, target: Target) -> Fit:
 
     Raises ModelError for what cannot be compiled.
     """
-    from edgecompress.compile import assemble, fit, graph
+    from edgecompress.compile import assemble, fit
+    from edgecompress.compile.graph import to_program
 
-    lowered = assemble.lower_and_plan(graph.to_program(model, target))
+    lowered = assemble.lower_and_plan(to_program(model, target))
     return fit.estimate(lowered.program, lowered.kernels, lowered.arena, target)
