@@ -96,7 +96,7 @@ class _Importer(ONNXGraphImporter):  # type: ignore[misc]
             except Exception as error:
                 raise ModelError(
                     f"layer {label!r} ({node.op_type}) cannot be imported: {_last_line(error)}",
-                    hint="simplify the graph first (onnxslim or onnxsim), or export it with another opset (17 is best)",
+                    hint="export the network with opset 17, or keep that part of it on the host",
                 ) from error
             self._made.append((label, frozenset(self._bind(name) for name in node.output if name)))
 

@@ -1,0 +1,111 @@
+"""A network that cannot be compiled is refused with every operator, its layers, and what to do."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edgecompress.compile import operators
+from edgecompress.core.errors import ModelError
+from edgecompress.core.values import Model
+
+
+def model(*nodes: onnx.NodeProto, name: str = "ops", **constants: float) -> Model:
+    values = [numpy_helper.from_array(np.array(value, np.float32), key) for key, value in constants.items()]
+    graph = helper.make_graph(
+        list(nodes), name, [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4])], [], values
+    )
+    return Model(name=name, graph=helper.make_model(graph), inputs=(), outputs=())
+
+
+def node(
+    kind: str, name: str = "", inputs: tuple[str, ...] = ("x",), outputs: tuple[str, ...] = ("y",)
+) -> onnx.NodeProto:
+    return helper.make_node(kind, list(inputs), list(outputs), name=name)
+
+
+def refusal(refused: Model) -> tuple[str, str | None]:
+    with pytest.raises(ModelError) as caught:
+        operators.check(refused)
+    assert caught.value.exit_code == 4
+    return caught.value.message, caught.value.hint
+
+
+def test_every_unsupported_operator_is_listed_with_all_its_layers() -> None:
+    network = model(node("LSTM", "rnn1"), node("Relu", "act"), node("NonZero", "nz"), node("LSTM", "rnn2"))
+
+    message, hint = refusal(network)
+
+    assert message == (
+        "ops holds 2 operators that cannot be compiled:\n  LSTM: layers 'rnn1', 'rnn2'\n  NonZero: layer 'nz'"
+    )
+    assert hint == (
+        "LSTM: unroll the recurrence into MatMul, Sigmoid and Tanh before exporting, or keep it on the host\n"
+        "NonZero: how much it gives depends on the data; keep that part of the network on the host"
+    )
+
+
+def test_one_unsupported_operator_is_spoken_of_in_the_singular() -> None:
+    message, hint = refusal(model(node("GridSample", "warp"), name="net"))
+
+    assert message == "net holds 1 operator that cannot be compiled:\n  GridSample: layer 'warp'"
+    assert hint == "GridSample: keep that part of the network on the host"
+
+
+def test_a_layer_without_a_name_of_its_own_is_called_by_its_type_and_output() -> None:
+    network = model(node("TopK", "", outputs=("best",)), node("TopK", "same", outputs=("a",)), node("TopK", "same"))
+
+    message, _ = refusal(network)
+
+    assert message.endswith("  TopK: layers 'TopK best', 'TopK a', 'TopK y'")
+
+
+def test_a_float_operator_in_a_quantized_network_is_refused() -> None:
+    network = model(
+        node("QuantizeLinear", "q", ("x", "s"), ("xq",)),
+        node("DequantizeLinear", "dq", ("xq", "s"), ("xf",)),
+        node("Sigmoid", "gate", ("xf",)),
+        s=0.5,
+    )
+
+    message, hint = refusal(network)
+
+    assert message == "ops holds 1 operator that cannot be compiled:\n  Sigmoid: layer 'gate'"
+    assert hint == "Sigmoid: it has no int8 kernel; use another activation or layer, or compile the float network"
+
+
+def test_a_float_network_may_use_the_same_operator() -> None:
+    operators.check(model(node("Sigmoid", "gate")))
+
+
+def test_a_power_other_than_the_simple_ones_is_refused() -> None:
+    message, hint = refusal(model(node("Pow", "cube_root", ("x", "third")), third=1 / 3))
+
+    assert message == "ops holds 1 operator that cannot be compiled:\n  Pow: layer 'cube_root'"
+    assert hint == "Pow: only the constant exponents -1, 0.5, 1, 2, 3 can be compiled"
+
+
+def test_a_computed_exponent_is_refused() -> None:
+    message, _ = refusal(model(node("Pow", "power", ("x", "x"))))
+
+    assert message.endswith("  Pow: layer 'power'")
+
+
+@pytest.mark.parametrize("power", operators.POWERS)
+def test_a_simple_power_can_be_compiled(power: float) -> None:
+    operators.check(model(node("Pow", "power", ("x", "p")), p=power))
+
+
+def test_a_pooling_that_gives_indices_is_refused() -> None:
+    message, hint = refusal(model(node("MaxPool", "pool", outputs=("y", "where"))))
+
+    assert message.endswith("  MaxPool: layer 'pool'")
+    assert hint == "MaxPool: only its first output can be compiled, not the indices"
+
+
+def test_what_runs_in_integers_runs_in_float_too_but_for_the_quantizers() -> None:
+    only_integer = operators.INTEGER - operators.FLOAT
+
+    assert only_integer == {"QuantizeLinear", "DequantizeLinear"}
