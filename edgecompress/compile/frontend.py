@@ -47,8 +47,12 @@ def import_onnx(model: Model) -> Imported:
     Raises ModelError, with the node's label and TVM's reason, when TVM's importer refuses a node.
     """
     importer = _Importer(node_labels(model.graph.graph))
-    with contextlib.redirect_stdout(io.StringIO()):  # TVM prints the operands of a node that it refuses
-        module = importer.from_onnx(model.graph.graph, _opset(model.graph))
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # TVM prints the operands of a node that it refuses
+            module = importer.from_onnx(model.graph.graph, _opset(model.graph))
+    except ModelError:
+        importer.bb._end_block()  # TVM prints a warning when a block is left open
+        raise
     origin = importer.origin(module["main"])
     module = relax.transform.CanonicalizeBindings()(module)
     kept = [binding.var.name for binding in bindings(module["main"])]
