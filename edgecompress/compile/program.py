@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edgecompress.core.bundle import OnnxValue
 from edgecompress.core.values import Array, TensorSpec
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ class Call:
     """One layer: a kernel on tensors and constants.
 
     `arguments` names tensors, constants or program inputs in the order of the kernel's buffer parameters; the buffer
-    of `output` (a tensor or program output) follows them, then the `scalars`, as int32.
+    of `output` (a tensor or program output) follows them, then the `scalars`, as int32. `onnx_output` is the value of
+    the ONNX graph that `output` holds, where there is one.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Call:
     scalars: tuple[int, ...] = ()
     onnx_nodes: tuple[str, ...] = ()
     macs: int = 0
+    onnx_output: OnnxValue | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from edgecompress.core import tools
@@ -24,8 +25,23 @@ MANIFEST_VERSION = 1
 REFERENCE_TIMEOUT_S = 300.0
 
 
+class OnnxValue(FileValue):
+    """An int8 tensor of the arena that holds a quantized value of the ONNX graph.
+
+    The tensor is the value `name`, viewed as `shape` and transposed by `axes`; less 128 where the value is uint8.
+    """
+
+    tensor: str
+    name: str
+    shape: tuple[int, ...]
+    axes: tuple[int, ...]
+
+
 class Layer(FileValue):
-    """One call in the program, in order of execution."""
+    """One call in the program, in order of execution.
+
+    `onnx_output` is None in a float network, and where the ONNX graph has no value for what the layer makes.
+    """
 
     index: int
     name: str
@@ -36,6 +52,7 @@ class Layer(FileValue):
     weight_bytes: int
     code_bytes: int
     output_shape: tuple[int, ...]
+    onnx_output: OnnxValue | None = None
 
 
 class Placement(FileValue):
@@ -128,6 +145,14 @@ class Bundle:
     def run_on_host(self, inputs: dict[str, Array]) -> dict[str, Array]:
         """Run the bundle's host program: the reference that every device must reproduce byte for byte."""
         return run_host_program(self.folder / "host" / "reference", self.manifest.inputs, self.manifest.outputs, inputs)
+
+    def run_layer_on_host(self, layer: int, arenas: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Run one layer of the host program: from what the arena holds before it to what it holds after, (n, bytes)."""
+        command: list[str | Path] = [self.folder / "host" / "reference", "--layer", str(layer)]
+        raw = tools.run(command, timeout_s=REFERENCE_TIMEOUT_S, stdin=arenas.tobytes())
+        if len(raw) != arenas.size:
+            raise ToolFailedError(f"{command[0]} wrote {len(raw):,} bytes; {len(arenas)} arenas take {arenas.size:,}")
+        return np.frombuffer(raw, np.uint8).reshape(arenas.shape).copy()
 
 
 def run_host_program(

@@ -61,6 +61,7 @@ def emit(network: layers.Network) -> Program:
             scalars=tuple(int(scalar) for scalar in chosen.scalars),
             onnx_nodes=layer.nodes,
             macs=layer.macs,
+            onnx_output=network.onnx_values.get(layer.output.name),
         )
         calls.append(call)
     return Program(

@@ -6,13 +6,15 @@ All tensors lie in memory as their layer says: images channels last (NHWC), batc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecompress.compile.kernels.window import Window
+from edgecompress.core.bundle import OnnxValue
 from edgecompress.core.values import TensorSpec
 
 
@@ -172,9 +174,13 @@ class Concatenate(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """A quantized network as layers in the order of execution."""
+    """A quantized network as layers in the order of execution.
+
+    `onnx_values` gives the ONNX graph's quantized values that layers make, by the name of the tensor that holds them.
+    """
 
     name: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     layers: tuple[Layer, ...]
+    onnx_values: Mapping[str, OnnxValue] = field(default_factory=dict)

@@ -10,11 +10,12 @@ import numpy as np
 from tvm import relax
 
 from edgecompress.compile import frontend
-from edgecompress.compile.integer import layers, products
+from edgecompress.compile.integer import layers, products, provenance
 from edgecompress.compile.integer.graph import RESHAPES, Graph, array, axes_of, dtype_of, operator, pair, shape_of
 from edgecompress.compile.integer.layers import Clamp, Value
 from edgecompress.compile.integer.views import View, channels_last, identity
 from edgecompress.compile.kernels.window import Window
+from edgecompress.core.bundle import OnnxValue
 from edgecompress.core.errors import ModelError
 from edgecompress.core.values import Model
 
@@ -50,6 +51,7 @@ class _Matcher:
         self._model = model
         self._layers: list[layers.Layer] = []
         self._views: dict[Any, View] = {}
+        self._onnx_values: dict[str, OnnxValue] = {}
         self._problems: list[str] = []
         self._names: set[str] = {spec.name for spec in (*model.inputs, *model.outputs)}
         self._cores: dict[str, Callable[[_Target, Any, relax.Call], View]] = {
@@ -73,6 +75,7 @@ class _Matcher:
                 self._try(variable, expression, self._quantize)
             elif dtype_of(variable) in ("int8", "uint8") and name != "relax.quantize":
                 self._try(variable, expression, self._move)
+        self._onnx_values = provenance.onnx_values(self._graph, self._model, self._views)
         self._add_outputs()
         if self._problems:
             raise ModelError(
@@ -84,6 +87,7 @@ class _Matcher:
             inputs=self._model.inputs,
             outputs=self._model.outputs,
             layers=tuple(self._layers),
+            onnx_values=self._onnx_values,
         )
 
     def _try(self, variable: relax.Var, expression: Any, step: Callable[[relax.Var, Any], View]) -> None:
@@ -143,6 +147,9 @@ class _Matcher:
         if read or not any(layer.output.name == old.name for layer in self._layers):
             self._layers.append(layers.Rescale(inputs=(old,), output=new, nodes=(), clamp=Clamp()))
             return
+        if old.name in self._onnx_values:
+            renamed = self._onnx_values.pop(old.name).model_copy(update={"tensor": new.name})
+            self._onnx_values[new.name] = renamed
         self._layers = [
             dataclasses.replace(layer, output=dataclasses.replace(layer.output, name=new.name))
             if layer.output.name == old.name
