@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from edgecompress.core.report import Report
     from edgecompress.core.target import Target
 
+WIDTH_OF_A_FILE = 160
+
 
 def print_targets(targets: Sequence[Target]) -> None:
     """One line a profile."""
@@ -21,7 +23,7 @@ def print_targets(targets: Sequence[Target]) -> None:
     for target in targets:
         limits = (_bytes(target.flash_limit_bytes), _bytes(target.ram_limit_bytes))
         table.add_row(target.name, target.cpu, " ".join(target.features), *limits, target.link, target.description)
-    Console().print(table)
+    _console().print(table)
 
 
 def print_target(target: Target) -> None:
@@ -29,7 +31,7 @@ def print_target(target: Target) -> None:
     table = _table("key", "value")
     for key, value in _flat(target.model_dump(mode="json")):
         table.add_row(key, value)
-    Console().print(table)
+    _console().print(table)
 
 
 def print_fit(fit: Fit) -> None:
@@ -40,7 +42,7 @@ def print_fit(fit: Fit) -> None:
         ("RAM", fit.ram_bytes, fit.ram_limit_bytes, fit.ram_free_bytes),
     ):
         table.add_row(what, f"{needed:,}", _bytes(limit), _bytes(free))
-    console = Console(highlight=False)
+    console = _console()
     console.print(f"{fit.model} on {fit.target}: [bold]{'fits' if fit.fits else 'does not fit'}[/]", table)
     flash = f"weights {fit.weights_bytes:,}, code {fit.code_bytes:,}, runtime {fit.runtime_flash_bytes:,}"
     ram = f"arena {fit.arena_bytes:,}, stack {fit.stack_bytes:,}, runtime {fit.runtime_ram_bytes:,}"
@@ -56,11 +58,17 @@ def print_summary(report: Report, folder: Path) -> None:
     table = _table("", "figure", "how")
     for row in summary(report):
         table.add_row(row.what, row.figure, row.how)
-    console = Console(highlight=False)
+    console = _console()
     console.print(f"[bold]{report.name}[/] on {report.device}", table)
     for note in report.notes:
         console.print(f"note: {note}")
     console.print(f"report: {folder / 'report.html'}", soft_wrap=True)
+
+
+def _console() -> Console:
+    """Standard output; wide where no terminal says how wide it is."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=WIDTH_OF_A_FILE)
 
 
 def _table(*headings: str) -> Table:
