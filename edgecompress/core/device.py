@@ -134,8 +134,10 @@ class Device:
 
     def reset(self) -> None:
         """Start the device anew, as after power-on, and greet it."""
-        self._ask(Command.RESET)
-        self._open_session().greet()
+        session = self._open_session()
+        with suppress(RestartedError):  # the answer was lost, the device already is anew
+            session.ask(Command.RESET)
+        session.greet()
 
     def close(self) -> None:
         """End the session and what the link started; harmless twice."""

@@ -12,7 +12,7 @@
 #define CFSR 0xE000ED28u
 #define CFSR_MMARVALID (1u << 7)
 #define CFSR_BFARVALID (1u << 15)
-#define CFSR_STKOF (1u << 20)
+#define CFSR_FRAME_LOST ((1u << 4) | (1u << 12) | (1u << 20))
 #define CFSR_MEMORY 0x000000FFu
 #define CFSR_BUS 0x0000FF00u
 #define CFSR_USAGE 0xFFFF0000u
@@ -72,7 +72,7 @@ static edgert_fault_kind kind_of(uint32_t status) {
 
 static void record_and_reset(const uint32_t *frame) {
     const uint32_t status = fault_status();
-    const uint32_t pc = (status & CFSR_STKOF) != 0u ? 0u : frame[STACKED_PC];
+    const uint32_t pc = (status & CFSR_FRAME_LOST) != 0u ? 0u : frame[STACKED_PC];
     edgert_fault_store(kind_of(status), pc, fault_address(status), status);
     edgert_port_reset();
 }

@@ -11,12 +11,21 @@
 #define CPACR 0xE000ED88u
 #define CPACR_CP10_CP11_FULL (0xFu << 20)
 
+/* Armv7-M Architecture Reference Manual, B3.5: Memory Protection Unit. */
+#define MPU_TYPE 0xE000ED90u
+#define MPU_CTRL 0xE000ED94u
+#define MPU_CTRL_ENABLE_OVER_DEFAULT_MAP 5u
+#define MPU_RBAR 0xE000ED9Cu
+#define MPU_RBAR_REGION_0 0x10u
+#define MPU_RASR 0xE000EDA0u
+#define MPU_RASR_256_BYTES_NO_ACCESS ((7u << 1) | 1u)
+
 /* Words below the stack pointer that painting leaves alone: the frame of the painting function itself. */
 #define UNPAINTED_WORDS 16
 
 extern uint32_t __edgert_data_start[], __edgert_data_end[], __edgert_bss_start[], __edgert_bss_end[];
 extern const uint32_t __edgert_data_source[];
-extern uint32_t __edgert_stack_limit[], __edgert_stack_top[];
+extern uint32_t __edgert_stack_guard[], __edgert_stack_limit[], __edgert_stack_top[];
 
 int main(void);
 _Noreturn void edgert_start(void);
@@ -40,10 +49,18 @@ static void enable_coprocessors(void) {
 #endif
 }
 
-/* Armv8-M stops a stack that grows into the data. */
+/* Stop a stack that grows into the data: Armv8-M by a limit of the stack pointer, Armv7-M by a guard that the Memory
+ * Protection Unit closes, where there is one. Armv6-M does not notice. */
 static void limit_stack(void) {
-#if defined(__ARM_ARCH_8M_MAIN__) || defined(__ARM_ARCH_8_1M_MAIN__)
+#if __ARM_ARCH >= 8
     __asm__ volatile("msr msplim, %0" ::"r"(__edgert_stack_limit));
+#elif __ARM_ARCH == 7
+    if (EDGERT_REGISTER(MPU_TYPE) != 0u) {
+        EDGERT_REGISTER(MPU_RBAR) = (uint32_t)(uintptr_t)__edgert_stack_guard | MPU_RBAR_REGION_0;
+        EDGERT_REGISTER(MPU_RASR) = MPU_RASR_256_BYTES_NO_ACCESS;
+        EDGERT_REGISTER(MPU_CTRL) = MPU_CTRL_ENABLE_OVER_DEFAULT_MAP;
+        __asm__ volatile("dsb\n isb" ::: "memory");
+    }
 #endif
 }
 

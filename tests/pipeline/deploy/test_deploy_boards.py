@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edgecompress.core import plugins
+from edgecompress.core import plugins, tools
 from edgecompress.core import target as targets
 from edgecompress.core.bundle import Bundle
 from edgecompress.core.device import Device
@@ -71,6 +73,23 @@ def test_ticks_count_instructions_beyond_24_bits(name: str, toy_bundle: ToyBundl
         device.install(bundle)
         ticks = device.run({"signal": np.zeros(16, np.int8)}).ticks[0]
     assert ticks * emulator.instructions_per_tick == pytest.approx(SPIN_INSTRUCTIONS, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", EMULATED)
+def test_two_functions_stand_around_every_timed_inference(name: str, toy_bundle: ToyBundle, tmp_path: Path) -> None:
+    """Shown by the emulator's own trace of the two functions: what an outside tool would count between."""
+    bundle = toy_bundle(name)
+    symbols = tools.run(["arm-none-eabi-nm", bundle.program], timeout_s=10).decode()
+    addresses = dict(re.findall(r"^([0-9a-f]{8}) T (edgert_window_(?:open|close))$", symbols, re.MULTILINE))
+    assert sorted(addresses.values()) == ["edgert_window_close", "edgert_window_open"]
+    trace = tmp_path / "trace.txt"
+    ranges = ",".join(f"0x{address}+0x2" for address in addresses)
+    with connect(name, emulator_args=("-d", "exec,nochain", "-dfilter", ranges, "-D", str(trace))) as device:
+        device.install(bundle)
+        device.profile({"signal": np.zeros(16, np.int8)})
+        device.run({"signal": np.zeros(16, np.int8)}, repeat=5)
+    passed = re.findall(r"edgert_window_(open|close)", trace.read_text())
+    assert passed == ["open", "close"] * (bundle.manifest.vectors.count + 5)
 
 
 def _one_vector(bundle: Bundle) -> object:
