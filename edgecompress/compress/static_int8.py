@@ -139,7 +139,7 @@ def _quantize(proto: ModelProto, ranges: Mapping[str, tuple[float, float]], opti
     del quantized.metadata_props[:]
     del quantized.graph.value_info[:]
     simplify(quantized)
-    return onnx.shape_inference.infer_shapes(quantized, check_type=True, strict_mode=True, data_prop=True)
+    return onnx.shape_inference.infer_shapes(quantized, check_type=True, strict_mode=True)
 
 
 def _fixed_outputs(proto: ModelProto) -> dict[str, list[dict[str, Any]]]:

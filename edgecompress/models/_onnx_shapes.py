@@ -39,7 +39,8 @@ def bind(proto: ModelProto, shapes: Mapping[str, tuple[int, ...]], path: Path) -
 def infer(proto: ModelProto, path: Path) -> None:
     """Infer the shape of every tensor, in place. Raises ModelError when shapes contradict each other or are absurd."""
     try:
-        inferred = onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True, data_prop=True)
+        # Without data propagation: it would write out a Range of any length that the file asks for.
+        inferred = onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True)
     except (onnx.shape_inference.InferenceError, ValueError, RuntimeError) as error:
         raise ModelError(
             f"{path}: the shapes do not fit together: {' '.join(str(error).split())[:300]}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,12 @@ def read(proto: ModelProto, path: Path) -> tuple[tuple[TensorSpec, ...], tuple[T
     outputs = tuple(_spec(info, _quantization_before(graph, info.name), path) for info in graph.output)
     if not inputs:
         raise ModelError(f"{path} has no input; its output is constant", hint="export the network with its input")
+    names = Counter(spec.name for spec in (*inputs, *outputs))
+    twice = [name for name, count in names.items() if count > 1]
+    if twice:
+        raise ModelError(
+            f"{path}: {twice[0]!r} is the name of two inputs or outputs", hint="export it with one name each"
+        )
     return inputs, outputs
 
 

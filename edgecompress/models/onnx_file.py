@@ -7,9 +7,11 @@ question, not this module's.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
-from collections.abc import Mapping
+import resource
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -35,6 +37,7 @@ STEPS_KEY = "edgecompress.steps"
 NO_SHAPES: Mapping[str, tuple[int, ...]] = MappingProxyType({})
 FOLDED_BYTES_LIMIT = 64 * 2**20
 """What folding would make larger stays a computation: a few bytes of file can ask for gigabytes of constant."""
+FOLDING_MEMORY_BYTES = 8 * 2**30
 
 _STEPS = TypeAdapter(tuple[AppliedStep, ...])
 
@@ -149,7 +152,8 @@ def _clean(proto: ModelProto, path: Path) -> ModelProto:
 
     _strip_texts(proto)
     try:
-        clean: ModelProto = onnxslim.slim(proto, size_threshold=FOLDED_BYTES_LIMIT)
+        with _bounded_memory():
+            clean: ModelProto = onnxslim.slim(proto, size_threshold=FOLDED_BYTES_LIMIT)
     except Exception as error:
         # A graph rewriter on foreign graphs: anything it throws means that this graph is not one it understands.
         logger.debug("onnxslim failed on %s", path, exc_info=True)
@@ -160,6 +164,24 @@ def _clean(proto: ModelProto, path: Path) -> ModelProto:
     _strip_texts(clean)
     _name_nodes(clean)
     return clean
+
+
+@contextlib.contextmanager
+def _bounded_memory() -> Iterator[None]:
+    """Let the process grow by FOLDING_MEMORY_BYTES at most: a hostile file ends in an error, not in a swap storm."""
+    statm = Path("/proc/self/statm")
+    if not statm.exists():  # not Linux
+        yield
+        return
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(statm.read_text().split()[0]) * resource.getpagesize()
+    room = used + FOLDING_MEMORY_BYTES
+    soft = room if before[0] == resource.RLIM_INFINITY else min(room, before[0])
+    resource.setrlimit(resource.RLIMIT_AS, (soft, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def _strip_texts(proto: ModelProto) -> None:

@@ -142,6 +142,23 @@ def test_a_weight_file_that_is_too_short_is_refused(refusal: Refusal, network: N
     assert hint == "copy the model together with its data file"
 
 
+@pytest.mark.parametrize(
+    "end",
+    ["large = Constant <value_int = 9000000000> ()", "n = Constant <value_int = 90000> () large = Mul(n, n)"],
+    ids=["said", "computed"],
+)
+def test_constants_that_folding_would_blow_up_are_refused(refusal: Refusal, end: str) -> None:
+    text = (
+        "g (float[N,3] x) => (float[N,3] y) { zero = Constant <value_int = 0> () one = Constant <value_int = 1> ()"
+        f" {end} r = Range(zero, large, one) f = Cast <to = 1> (r) s = ReduceSum <keepdims = 0> (f) y = Add(x, s) }}"
+    )
+
+    message, _ = refusal(text)
+
+    assert message.startswith(": the tensor 'r' (")
+    assert message.endswith(" elements; 268,435,456 are allowed")
+
+
 @settings(
     max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

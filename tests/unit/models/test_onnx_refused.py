@@ -155,8 +155,13 @@ def test_a_cast_to_another_float_type_is_refused(refusal: Refusal) -> None:
             " has no input; its output is constant",
             "export the network with its input",
         ),
+        (
+            "g (float[N,3] x) => (float[N,3] y, float[N,3] y) { y = Relu(x) }",
+            ": 'y' is the name of two inputs or outputs",
+            "export it with one name each",
+        ),
     ],
-    ids=["domain", "control flow", "cycle", "unmade", "sequence", "unknown operator", "constant"],
+    ids=["domain", "control flow", "cycle", "unmade", "sequence", "unknown operator", "constant", "same name"],
 )
 def test_graphs_that_no_device_can_run_are_refused(refusal: Refusal, text: str, message: str, hint: str) -> None:
     assert refusal(text) == (message, hint)
