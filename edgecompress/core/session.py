@@ -49,7 +49,7 @@ class Session:
 
     def greet(self, timeout_s: float = HELLO_TIMEOUT_S) -> bytes:
         """Begin, or begin anew; return hello's answer. Raises UnreachableError for silence and for garbage."""
-        return self._converse(Command.HELLO, b"", timeout_s)
+        return self.ask(Command.HELLO, timeout_s=timeout_s)
 
     def ask(self, command: Command, payload: bytes = b"", *, timeout_s: float = ANSWER_TIMEOUT_S) -> bytes:
         """Send a request until its answer comes; return the answer's payload.
@@ -57,9 +57,6 @@ class Session:
         Raises UnreachableError when none comes in `timeout_s`, RestartedError when the device forgot the session,
         TransferError when it refuses the request.
         """
-        return self._converse(command, payload, timeout_s)
-
-    def _converse(self, command: Command, payload: bytes, timeout_s: float) -> bytes:
         self._sequence = (self._sequence + 1) % 0x1_0000
         request = Frame(command=command, sequence=self._sequence, payload=payload)
         begin = self._clock()
