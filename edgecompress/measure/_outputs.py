@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -12,6 +13,9 @@ from numpy.typing import NDArray
 from edgecompress.core.bundle import Bundle
 from edgecompress.core.device import Device
 from edgecompress.core.values import Array, Model, Progress, TensorSpec
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 Inputs = Mapping[str, Array]
 Outputs = dict[str, Array]
@@ -55,24 +59,36 @@ def of_host(bundle: Bundle, inputs: Inputs, progress: Progress) -> Outputs:
     return {spec.name: np.concatenate([part[spec.name] for part in parts]) for spec in bundle.manifest.outputs}
 
 
-def of_onnxruntime(model: Model, inputs: Inputs, progress: Progress) -> Outputs:
+def of_onnxruntime(model: Model, inputs: Inputs, progress: Progress, names: tuple[str, ...] = ()) -> Outputs:
     """Run every sample through ONNX Runtime: one thread, graph optimisation off.
 
     Off, every node of the QDQ graph is computed as the ONNX specification defines it. On, ONNX Runtime fuses nodes
-    into integer kernels of its own, which differ from one CPU and release to the next.
+    into integer kernels of its own, which differ from one CPU and release to the next. Gives the model's outputs as
+    (n, *spec.shape[1:]), or the values `names` of the graph as (n, *shape).
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(model.graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    names = [spec.name for spec in model.outputs]
+    session = _session(model, names)
+    asked = names or tuple(spec.name for spec in model.outputs)
     answers = []
     for sample in _each(inputs, "run samples under ONNX Runtime", progress):
         feed = {spec.name: _shaped(sample[spec.name], spec) for spec in model.inputs}
-        answers.append(dict(zip(names, session.run(names, feed), strict=True)))
+        answers.append(dict(zip(asked, session.run(asked, feed), strict=True)))
+    if names:
+        return {name: np.stack([answer[name] for answer in answers]) for name in names}
     return _stack(answers, model.outputs)
+
+
+def _session(model: Model, names: tuple[str, ...]) -> InferenceSession:
+    import onnx
+    import onnxruntime
+
+    graph = onnx.ModelProto()
+    graph.CopyFrom(model.graph)
+    present = {output.name for output in graph.graph.output}
+    graph.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in present)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 def onnxruntime_name() -> str:

@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 from edgecompress.core.bundle import Bundle
 from edgecompress.core.device import Device
 from edgecompress.core.values import Array, Evidence, Measurement, Measurements, Model, TensorSpec
-from edgecompress.measure import _clock, _graph, _outputs
+from edgecompress.measure import _clock, _graph, _outputs, _rounding
 
 LEAST_CLASSES = 2
+LARGEST_UNEXPLAINED_LSB = 1
+"""A larger distance from ONNX Runtime comes with its reason: the layers are compared."""
+MOST_EXPLAINED = 8
+"""On so many samples, those with the largest distance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +57,8 @@ def read(device: Device, bundle: Bundle, evidence: Evidence) -> Measurements:
 
     `device_mismatched_bytes` against the host program: the sum over the samples. `onnxruntime_max_lsb` against ONNX
     Runtime on the compiled QDQ graph: the largest difference in quantization steps of the output, and in the
-    conditions, where a softmax makes the output, how many of them one step of its input can make.
+    conditions, where a softmax makes the output, how many of them one step of its input can make; where it is more than
+    one step, also the `reason`, from comparing the layers (_rounding.py).
     `onnxruntime_max_relative_error` where the output has no step: the largest difference in a sample divided by its
     largest magnitude. `onnxruntime_top1_agreement`: the fraction of samples with the same class.
     """
@@ -67,10 +72,13 @@ def read(device: Device, bundle: Bundle, evidence: Evidence) -> Measurements:
     compared = _Compared(
         outputs=on_device, how=_clock.how(device), description=device.description, samples=_sample_words(parts)
     )
+    mismatch = _mismatched_bytes(compared, on_host)
+    distance, *relative = _distance(compared, reference, evidence.model)
     return Measurements(
         metrics=(
-            _mismatched_bytes(compared, on_host),
-            *_distance(compared, reference, evidence.model),
+            mismatch,
+            _explained(distance, mismatch, bundle, evidence, inputs),
+            *relative,
             _agreement(compared, reference, evidence.model.outputs[0]),
         )
     )
@@ -103,6 +111,25 @@ def _distance(compared: _Compared, reference: _outputs.Outputs, model: Model) ->
         return (_max_lsb(compared, reference, known, _step_words(model, known)),)
     why = f"the output {unknown[0]} is not quantized; see onnxruntime_max_relative_error"
     return (compared.absent("onnxruntime_max_lsb", "LSB", why), _max_relative_error(compared, reference))
+
+
+def _explained(
+    distance: Measurement, mismatch: Measurement, bundle: Bundle, evidence: Evidence, inputs: dict[str, Array]
+) -> Measurement:
+    """Add the reason to a distance that needs one."""
+    if distance.value is None or distance.value <= LARGEST_UNEXPLAINED_LSB:
+        return distance
+    if mismatch.value:
+        told = {"reason": "the device does not reproduce the host program; see device_mismatched_bytes"}
+    else:
+        worst = np.argsort(-np.array(distance.samples), kind="stable")[:MOST_EXPLAINED]
+        chosen = {name: values[worst] for name, values in inputs.items()}
+        differences = _rounding.compare_layers(bundle, evidence.model, chosen, evidence.progress)
+        told = {
+            "reason": _rounding.reason(differences),
+            "layers compared on": f"the {len(worst)} samples with the largest difference",
+        }
+    return distance.model_copy(update={"conditions": {**distance.conditions, **told}})
 
 
 def _step_words(model: Model, steps: dict[str, float]) -> dict[str, str]:

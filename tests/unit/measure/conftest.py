@@ -18,7 +18,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from edgecompress.core.answers import Stats
-from edgecompress.core.bundle import Arena, Bundle, Layer, Manifest, Placement, Sizes, Vectors
+from edgecompress.core.bundle import Arena, Bundle, Layer, Manifest, OnnxValue, Placement, Sizes, Vectors
 from edgecompress.core.device import Run
 from edgecompress.core.target import Emulator, Target, Toolchain
 from edgecompress.core.values import Array, Evidence, Model, Samples, TensorSpec
@@ -30,12 +30,26 @@ SAMPLES = np.array([[1.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 3.0], [0.8, 1.0
 LABELS = np.array([0, 1, 2, 0], np.int64)
 """Of the last sample the float network picks class 1; rounded, its first two scores are equal and class 0 wins."""
 
+ROUNDED = "round(v / step)"
 REFERENCE = """#!{python}
 import struct, sys
+step = {step}
+def quantize(values):
+    return [{quantize} for v in values]
+def dequantize(numbers):
+    return [q * step for q in numbers]
 raw = sys.stdin.buffer.read()
-values = struct.unpack("<%df" % (len(raw) // 4), raw)
-sys.stdout.buffer.write(struct.pack("<%df" % len(values), *(round(v / {step}) * {step} for v in values)))
+if len(sys.argv) == 1:
+    values = struct.unpack("<%df" % (len(raw) // 4), raw)
+    sys.stdout.buffer.write(struct.pack("<%df" % len(values), *dequantize(quantize(values))))
+for x, q, y in struct.iter_unpack("<12s3sx12s", raw if len(sys.argv) == 3 else b""):
+    if sys.argv[2] == "0":
+        q = struct.pack("3b", *quantize(struct.unpack("<3f", x)))
+    else:
+        y = struct.pack("<3f", *dequantize(struct.unpack("3b", q)))
+    sys.stdout.buffer.write(struct.pack("<12s3sx12s", x, q, y))
 """
+"""The host program. Its arena is x, q and y, a byte free before y; layer 0 makes q and layer 1 makes y."""
 
 
 def rounded(values: Array) -> Array:
@@ -98,11 +112,26 @@ def bundle(tmp_path: Path) -> Bundle:
     (tmp_path / "vectors").mkdir()
     np.save(tmp_path / "vectors" / "inputs_0.npy", VECTORS)
     np.save(tmp_path / "vectors" / "outputs_0.npy", rounded(VECTORS))
-    program = tmp_path / "host" / "reference"
-    program.parent.mkdir()
-    program.write_text(REFERENCE.format(python=f"{sys.executable} -IS", step=STEP))
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    write_host_program(tmp_path, ROUNDED)
     return Bundle(folder=tmp_path, manifest=_manifest())
+
+
+@pytest.fixture
+def rewritten(bundle: Bundle) -> Callable[[str], Bundle]:
+    """The bundle with a host program that quantizes in another way: a Python expression of v and step."""
+
+    def rewrite(quantize: str) -> Bundle:
+        write_host_program(bundle.folder, quantize)
+        return bundle
+
+    return rewrite
+
+
+def write_host_program(folder: Path, quantize: str) -> None:
+    program = folder / "host" / "reference"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(REFERENCE.format(python=f"{sys.executable} -IS", step=STEP, quantize=quantize))
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
 
 
 @pytest.fixture
@@ -146,12 +175,13 @@ def _target(name: str, emulator: Emulator | None) -> Target:
 
 
 def _manifest() -> Manifest:
+    quantized = OnnxValue(tensor="q", name="q", shape=(1, 3), axes=(0, 1))
     layers = tuple(
         Layer(
             index=i, name=name, op=name, kernel=name, onnx_nodes=(name,), macs=0, weight_bytes=0, code_bytes=60,
-            output_shape=(1, 3),
+            output_shape=(1, 3), onnx_output=onnx_output,
         )
-        for i, name in enumerate(("quantize", "dequantize"))
+        for i, (name, onnx_output) in enumerate((("quantize", quantized), ("dequantize", None)))
     )  # fmt: skip
     return Manifest(
         name="tiny",
@@ -164,7 +194,14 @@ def _manifest() -> Manifest:
         model_sha256="00" * 32,
         layers=layers,
         arena=Arena(
-            bytes=28, bound=27, peak_layer=1, placements=(Placement(name="x", offset=0, bytes=12, first=0, last=1),)
+            bytes=28,
+            bound=27,
+            peak_layer=1,
+            placements=(
+                Placement(name="x", offset=0, bytes=12, first=0, last=1),
+                Placement(name="q", offset=12, bytes=3, first=0, last=1),
+                Placement(name="y", offset=16, bytes=12, first=1, last=1),
+            ),
         ),
         sizes=Sizes(
             flash_bytes=400,

@@ -60,6 +60,31 @@ def test_the_distance_from_onnxruntime_counts_output_steps(board: Any, bundle: A
     assert (distance.value, distance.samples) == (2, (0, 2, 0, 0, 0, 0))
 
 
+def test_more_than_one_step_is_explained_by_the_layer_that_makes_it(
+    board: Any, rewritten: Any, evidence: Evidence
+) -> None:
+    board.network = two_steps_more_where_negative
+
+    distance = named(fidelity.read(board, rewritten("round(v / step) + 2 * (v < 0)"), evidence), "onnxruntime_max_lsb")
+
+    assert distance.value == 2
+    assert distance.conditions["reason"] == (
+        "ONNX Runtime rounds float32 results, the device integers as TFLite does: given ONNX Runtime's own inputs, "
+        "quantize differs by 2 LSB from it; in sequence 1 differs, first quantize by 2 LSB"
+    )
+    assert distance.conditions["layers compared on"] == "the 6 samples with the largest difference"
+
+
+def test_a_device_that_errs_is_the_reason_itself(board: Any, bundle: Any, evidence: Evidence) -> None:
+    board.network = two_steps_more_where_negative
+
+    distance = named(fidelity.read(board, bundle, evidence), "onnxruntime_max_lsb")
+
+    assert distance.conditions["reason"] == (
+        "the device does not reproduce the host program; see device_mismatched_bytes"
+    )
+
+
 def test_a_float_network_has_a_relative_error_and_no_lsb(board: Any, bundle: Any, evidence: Evidence) -> None:
     found = fidelity.read(board, bundle, replace(evidence, model=evidence.baseline))
 
