@@ -2,6 +2,7 @@
 
 manifest.json     this module's Manifest
 src/              generated C: model.h, model.c (kernels and model_run), weights.c, network.c (the runtime's view)
+runtime/          the sources of device_runtime that it was built with: the bundle can be built again from what it holds
 firmware.elf      for a bare target; `program` for a hosted one: the network linked with device_runtime
 host/reference    the same C built for this machine: reads inputs on stdin, writes outputs on stdout
 vectors/          one inputs_NAME.npy and outputs_NAME.npy a tensor, shape (n, *spec.shape[1:])
