@@ -22,6 +22,13 @@ TYPES = {
     "bool": "bool",
 }
 LINE_LENGTH = 110
+RESERVED = frozenset(
+    "auto bool break case char const continue default do double else enum extern false float for goto if inline int "
+    "long register restrict return short signed sizeof static struct switch true typedef union unsigned void volatile "
+    "while INFINITY NAN NULL".split()
+)
+"""Words that no name in the generated C may be: C11's own, and those of the headers that it includes."""
+
 
 _FLOAT_CALL = re.compile(FLOAT_MARK + r"\((-?\d+)\)")
 _PARAMETER = re.compile(r"(\w+)(\*?) (\w+)")
@@ -89,9 +96,11 @@ def string_literal(text: str) -> str:
 
 
 def identifier(text: str) -> str:
-    """The nearest C identifier to any text."""
-    word = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_")
-    return word if word and not word[0].isdigit() else f"_{word}".rstrip("_") or "unnamed"
+    """The nearest C identifier to any text, which is no word of the language."""
+    word = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_") or "unnamed"
+    if word[0].isdigit():
+        return f"_{word}"
+    return f"{word}_" if word in RESERVED else word
 
 
 def title(name: str) -> str:

@@ -98,7 +98,7 @@ def _to_pointers(name: str, function: tirx.PrimFunc) -> tuple[tirx.PrimFunc, tup
         if not _is_buffer(parameter):
             parameters.append(parameter)
             continue
-        pointer = tirx.Var(parameter.name, tirx.buffer.buffer_data_pointer_type(parameter))
+        pointer = tirx.Var(c_text.identifier(parameter.name), tirx.buffer.buffer_data_pointer_type(parameter))
         parameters.append(pointer)
         views.append(tirx.DeclBuffer(parameter, data=pointer))
     workspaces: list[int] = []

@@ -106,7 +106,7 @@ def test_a_string_literal_escapes_what_c_would_read_otherwise(text: str, literal
 
 
 @pytest.mark.parametrize(
-    ("text", "word"), [("conv/1:0", "conv_1_0"), ("1x1", "_1x1"), ("é*", "unnamed"), ("", "unnamed")]
+    ("text", "word"), [("conv/1:0", "conv_1_0"), ("1x1", "_1x1"), ("é*", "unnamed"), ("", "unnamed"), ("int", "int_")]
 )
 def test_an_identifier_is_made_of_any_text(text: str, word: str) -> None:
     assert c_text.identifier(text) == word

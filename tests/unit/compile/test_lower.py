@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tvm
+import tvm.te
 from tvm.script import tirx as T  # noqa: N812
 
 from edgecompress.compile import c_text, lower
@@ -157,6 +159,16 @@ def test_nothing_of_tvm_is_left() -> None:
 
 def test_the_same_function_gives_the_same_text() -> None:
     assert lower.lower_kernel("prefix_sums", prefix_sums) == lower.lower_kernel("prefix_sums", prefix_sums)
+
+
+def test_a_parameter_of_any_name_gets_a_name_that_c_can_read() -> None:
+    a = tvm.te.placeholder((4,), "int32", 'conv/1:"é*/')
+    out = tvm.te.compute((4,), lambda i: a[i] + 1, name="int")
+
+    source = lower.lower_kernel("plus_one", tvm.te.create_prim_func([a, out])).source
+
+    assert "(const int32_t *restrict conv_1, int32_t *restrict int_)" in source
+    assert "int_[i] = (conv_1[i] + 1);" in source
 
 
 def test_a_double_is_refused() -> None:
