@@ -101,9 +101,13 @@ def no_progress(what: str, done: int, total: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What a compression method gets besides the model and its options."""
+    """What a compression method gets besides the model and its options.
+
+    `where` names the place that the options come from (a recipe and the number of its step) in errors about them.
+    """
 
     data: Data | None = None
+    where: str = "the step's options"
     progress: Progress = field(default=no_progress)
 
 
