@@ -65,7 +65,7 @@ def apply(model: Model, options: Mapping[str, Option], context: Context) -> Mode
     Raises ConfigError for wrong options or when there are no samples, ModelError when the network is quantized already,
     computes NaN on a sample, or holds something that onnxruntime cannot run or quantize.
     """
-    chosen = toml_file.parse(dict(options), Options, where="step static_int8")
+    chosen = toml_file.parse(dict(options), Options, where=context.where)
     if model.is_quantized:
         raise ModelError(f"{model.name} is already quantized", hint="take the step static_int8 out of the recipe")
     if context.data is None:

@@ -57,7 +57,8 @@ def samples(model: Model, count: int = 12) -> Samples:
 
 def quantize(model: Model, **options: Option) -> Model:
     used = samples(model)
-    return static_int8.apply(model, options, Context(data=Data(calibration=used, evaluation=used)))
+    context = Context(data=Data(calibration=used, evaluation=used), where="a.toml: step 1")
+    return static_int8.apply(model, options, context)
 
 
 def outputs(model: Model, used: Samples) -> list[np.ndarray]:
@@ -199,14 +200,14 @@ def test_an_output_that_another_layer_reads_stays_an_output(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("options", "message", "hint"),
     [
-        ({"rangs": "mse"}, "step static_int8: unknown key 'rangs'", "did you mean 'ranges'?"),
+        ({"rangs": "mse"}, "a.toml: step 1: unknown key 'rangs'", "did you mean 'ranges'?"),
         (
             {"ranges": "best"},
-            "step static_int8: 'ranges': Input should be 'minmax', 'percentile', 'entropy' or 'mse' (got 'best')",
+            "a.toml: step 1: 'ranges': Input should be 'minmax', 'percentile', 'entropy' or 'mse' (got 'best')",
             None,
         ),
-        ({"percentile": 20}, "step static_int8: 'percentile': Input should be greater than 50 (got 20)", None),
-        ({"symmetric": "yes"}, "step static_int8: 'symmetric': Input should be a valid boolean (got 'yes')", None),
+        ({"percentile": 20}, "a.toml: step 1: 'percentile': Input should be greater than 50 (got 20)", None),
+        ({"symmetric": "yes"}, "a.toml: step 1: 'symmetric': Input should be a valid boolean (got 'yes')", None),
     ],
 )
 def test_wrong_options_are_refused(
