@@ -1,12 +1,13 @@
 """A QDQ network to a program of integer kernels.
 
 matching.py turns the graph into layers (layers.py), emit.py turns layers into kernel calls. What improves the network
-as a whole works on the layers, between the two.
+as a whole (passes.py) works on the layers, between the two.
 """
 
 from __future__ import annotations
 
 from edgecompress.compile.frontend import Imported
+from edgecompress.compile.integer import passes
 from edgecompress.compile.integer.emit import emit
 from edgecompress.compile.integer.matching import match
 from edgecompress.compile.program import Program
@@ -20,4 +21,4 @@ def to_program(imported: Imported, model: Model, target: Target) -> Program:
     Raises ModelError that names every ONNX node which has no integer kernel, or whose numbers do not fit int32.
     """
     del target
-    return emit(match(imported, model))
+    return emit(passes.drop_unused(passes.fuse_clamps(match(imported, model))))

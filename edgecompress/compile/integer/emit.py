@@ -50,8 +50,8 @@ def emit(network: layers.Network) -> Program:
         if chosen.name not in kernels:
             kernels[chosen.name] = chosen.build()
         if layer.output.name not in edges:
-            shape = (layer.output.elements,)
-            tensors[layer.output.name] = Tensor(name=layer.output.name, shape=shape, dtype=layer.output.dtype)
+            output = layer.output
+            tensors[output.name] = Tensor(name=output.name, shape=output.shape, dtype=output.dtype)
         call = Call(
             name=name,
             op=chosen.op,
@@ -114,8 +114,7 @@ def _convolution(layer: layers.Convolution) -> Chosen:
 
 def _fully_connected(layer: layers.FullyConnected) -> Chosen:
     outputs, inputs = layer.weights.shape
-    scales = np.broadcast_to(layer.weight_scales, (outputs,))
-    factors = quantized.accumulator_factors(layer.inputs[0].scale, scales, layer.output.scale)
+    factors = quantized.accumulator_factors(layer.inputs[0].scale, layer.weight_scales, layer.output.scale)
     table, end = _table(layer, factors)
     window = Window(height=1, width=layer.rows, channels=inputs, kernel=(1, 1))
     shape = convolution.Convolution(window=window, outputs=outputs, epilogue=end)
@@ -136,6 +135,9 @@ def _table(layer: layers.Product, factors: list[float]) -> tuple[NDArray[np.int3
     if worst > quantized.INT32_MAX:
         raise ValueError(f"its sums can reach {worst:,}, and an int32 holds {quantized.INT32_MAX:,}")
     multipliers = [quantized.multiplier(factor) for factor in factors]
+    shifted = max(int(each) << max(by.shift, 0) for each, by in zip(magnitudes, multipliers, strict=True))
+    if shifted > quantized.INT32_MAX:
+        raise ValueError(f"its sums reach {shifted:,} while they are scaled up; an int32 holds {quantized.INT32_MAX:,}")
     end = epilogue.choose(multipliers, magnitudes, layer.clamp.low, layer.clamp.high)
     return end.table(bias, multipliers), end
 

@@ -6,6 +6,7 @@ All tensors lie in memory as their layer says: images channels last (NHWC), batc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -20,13 +21,21 @@ from edgecompress.core.values import TensorSpec
 
 @dataclass(frozen=True, kw_only=True)
 class Value:
-    """A tensor. int8 stands for `scale * (q - zero_point)`; float32 and uint8 occur only at the network's edges."""
+    """A tensor, its shape as it lies in memory. int8 stands for `scale * (q - zero_point)`.
+
+    float32 and uint8 occur only at the network's edges.
+    """
 
     name: str
-    elements: int
+    shape: tuple[int, ...]
     dtype: Literal["int8", "uint8", "float32"] = "int8"
     scale: float = 1.0
     zero_point: int = 0
+
+    @property
+    def elements(self) -> int:
+        """How many elements it has."""
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +44,10 @@ class Clamp:
 
     low: int = -128
     high: int = 127
+
+
+NO_CLAMP = Clamp()
+"""All of int8."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +94,7 @@ class Convolution(Product):
 
 @dataclass(frozen=True, kw_only=True)
 class FullyConnected(Product):
-    """`rows` vectors times a matrix; `weights` is (output, input), `weight_scales` has one entry a channel, or one."""
+    """`rows` vectors times a matrix; `weights` is (output, input)."""
 
     rows: int
 

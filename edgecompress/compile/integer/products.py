@@ -11,6 +11,9 @@ from tvm import relax
 
 from edgecompress.compile.integer.graph import Constant, Graph, operator
 
+RANKS = {"relax.nn.conv1d": 3, "relax.nn.conv2d": 4, "relax.matmul": 2}
+"""The operators that are products, and the axes of their weights."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
@@ -35,16 +38,15 @@ class Found:
         return np.rint(real / wanted).astype(np.int64)
 
 
-def find(graph: Graph, expression: Any) -> Found | str:
+def find(graph: Graph, expression: Any, call: relax.Call) -> Found | str:
     """Find the product that an expression is, or say what is in the way."""
     variable, bias = expression, None
-    call = graph.definition(expression)
     if operator(call) == "relax.add":
         constants = [graph.constant(argument) for argument in call.args]
         bias = next(each for each in constants if each is not None)
         variable = call.args[constants.index(None)] if None in constants else call.args[0]
         call = graph.definition(variable)
-    if operator(call) not in ("relax.nn.conv2d", "relax.matmul"):
+    if operator(call) not in RANKS:
         return "a constant is added to something that is no convolution and no matrix product"
     weights = graph.constant(call.args[1])
     if weights is None or not weights.is_quantized:
@@ -52,10 +54,10 @@ def find(graph: Graph, expression: Any) -> Found | str:
     weights = _as_int8(weights)
     if weights.zero_point.any():
         return "its weights have a zero point; quantize weights symmetrically"
-    is_convolution = operator(call) == "relax.nn.conv2d"
-    if weights.values.ndim != (4 if is_convolution else 2):
-        return f"its weights have {weights.values.ndim} axes"
-    axis = 0 if is_convolution else 1
+    rank = RANKS[operator(call)]
+    if weights.values.ndim != rank:
+        return f"its weights have {weights.values.ndim} axes, not {rank}"
+    axis = 1 if operator(call) == "relax.matmul" else 0
     outputs = weights.values.shape[axis]
     if weights.scale.size > 1 and (weights.axis != axis or weights.scale.size != outputs):
         return "its weights have scales along another axis than the outputs"

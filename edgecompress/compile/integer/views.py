@@ -63,6 +63,12 @@ class View:
         long_axes = [new[old.index(axis)] for axis in _long(self.shape, self.order)]
         return (*(axis for axis, extent in enumerate(shape) if extent == 1), *long_axes)
 
+    def requantified(self, scale: float, zero_point: int) -> View:
+        """The same tensor, its numbers read at this scale and zero point (an input does not know its own)."""
+        before = None if self.before is None else self.before.requantified(scale, zero_point)
+        value = dataclasses.replace(self.value, scale=scale, zero_point=zero_point)
+        return dataclasses.replace(self, value=value, before=before)
+
     def stored_index(self) -> NDArray[np.int64]:
         """Where each element lies in memory, the elements counted row-major."""
         if self.before is not None:

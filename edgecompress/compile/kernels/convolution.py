@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tvm import tirx
 
-from edgecompress.compile.kernels.epilogue import Epilogue
+from edgecompress.compile.kernels.epilogue import PLAIN, Epilogue
 from edgecompress.compile.kernels.loops import Buffer, Expr, Function, int32, loop, split, temporary
 from edgecompress.compile.kernels.window import Rows, Window
 
@@ -29,7 +29,7 @@ class Convolution:
     window: Window
     outputs: int
     groups: int = 1
-    epilogue: Epilogue = Epilogue()
+    epilogue: Epilogue = PLAIN
 
     @property
     def name(self) -> str:

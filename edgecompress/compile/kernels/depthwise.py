@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tvm import tirx
 
-from edgecompress.compile.kernels.epilogue import Epilogue
+from edgecompress.compile.kernels.epilogue import PLAIN, Epilogue
 from edgecompress.compile.kernels.loops import Buffer, Expr, Function, int32, let, loop, split, temporary, tile_size
 from edgecompress.compile.kernels.window import Rows, Window
 
@@ -25,7 +25,7 @@ class Depthwise:
     """The shape class of a depthwise convolution with as many outputs as inputs."""
 
     window: Window
-    epilogue: Epilogue = Epilogue()
+    epilogue: Epilogue = PLAIN
 
     @property
     def name(self) -> str:

@@ -20,8 +20,8 @@ class Epilogue:
     """How a shape class ends: bias, fixed-point scaling, output zero point and clamp.
 
     A table gives each channel a row (bias, multiplier, shift). `scales_up` allows factors of 1/2 and more. Without it
-    the accumulators stay below 2**30 in magnitude, the bias is stored doubled, the shift is to the right and less 1, and
-    the output's zero point is part of the rounding constant.
+    the accumulators stay below 2**30 in magnitude, the bias is stored doubled, the shift is to the right, less 1, and the
+    output's zero point is part of the rounding constant.
     `clamps` says that the output is limited to less than int8 holds.
     """
 
@@ -75,6 +75,10 @@ class Epilogue:
         if self.clamps:
             return clamp(scaled, scalars["low"], scalars["high"]).astype("int8")
         return (tirx.min(tirx.max(scaled, int32(0)), int32(255)) + INT8_MIN).astype("int8")
+
+
+PLAIN = Epilogue()
+"""The cheapest."""
 
 
 def choose(multipliers: Sequence[Multiplier], magnitudes: NDArray[np.int64], low: int, high: int) -> Epilogue:

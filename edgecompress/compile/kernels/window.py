@@ -96,6 +96,7 @@ class Rows:
         self.buffer = image
         if window.is_padded:
             self.buffer = temporary("rows", window.kernel[0] * window.row_elements, "int8")
+        if window.padding[1] or window.padding[3]:
             with loop("edge", window.kernel[0] * window.row_elements) as edge:
                 self.buffer[edge] = self._fill
 
