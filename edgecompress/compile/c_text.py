@@ -25,7 +25,7 @@ LINE_LENGTH = 110
 RESERVED = frozenset(
     "auto bool break case char const continue default do double else enum extern false float for goto if inline int "
     "long register restrict return short signed sizeof static struct switch true typedef union unsigned void volatile "
-    "while INFINITY NAN NULL".split()
+    "while INFINITY NAN NULL".split()  # noqa: SIM905
 )
 """Words that no name in the generated C may be: C11's own, and those of the headers that it includes."""
 
