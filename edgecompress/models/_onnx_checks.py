@@ -64,6 +64,8 @@ def check_graph(proto: ModelProto, path: Path) -> None:
         )
     _check_order(graph, path)
     _check_element_types(graph, path)
+    for tensor in _graph_tensors(graph):
+        _check_value_count(tensor, path)
 
 
 def check_no_nan(proto: ModelProto, path: Path) -> None:
@@ -164,6 +166,20 @@ def _check_element_types(graph: GraphProto, path: Path) -> None:
             continue
         kind = _type_name(element_type)
         raise ModelError(f"{path}: the tensor {name!r} is {kind}", hint=_type_hint(kind))
+
+
+def _check_value_count(tensor: TensorProto, path: Path) -> None:
+    """Check that a constant holds the values that its shape promises; the ONNX checker does not."""
+    try:
+        whole = min(tensor.dims, default=0) >= 0 and numpy_helper.to_array(tensor).shape == tuple(tensor.dims)
+    except (ValueError, TypeError):
+        whole = False
+    if not whole:
+        shape = "(" + ", ".join(str(dim) for dim in tensor.dims) + ")"
+        raise ModelError(
+            f"{path}: the constant {tensor.name!r} does not hold the values of its shape {shape}",
+            hint="the file is damaged; export the network again",
+        )
 
 
 def _label(node: NodeProto) -> str:

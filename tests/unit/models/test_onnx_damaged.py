@@ -142,6 +142,19 @@ def test_a_weight_file_that_is_too_short_is_refused(refusal: Refusal, network: N
     assert hint == "copy the model together with its data file"
 
 
+@pytest.mark.parametrize(("dims", "shown"), [([4], "(4)"), ([2, 2], "(2, 2)"), ([-1], "(-1)"), ([], "()")])
+def test_a_constant_with_too_few_or_many_values_is_refused(
+    refusal: Refusal, network: Network, dims: list[int], shown: str
+) -> None:
+    proto = network(ADD_WEIGHTS, w=np.ones(3, np.float32))
+    proto.graph.initializer[0].dims[:] = dims
+
+    assert refusal(proto) == (
+        f": the constant 'w' does not hold the values of its shape {shown}",
+        "the file is damaged; export the network again",
+    )
+
+
 @pytest.mark.parametrize(
     "end",
     ["large = Constant <value_int = 9000000000> ()", "n = Constant <value_int = 90000> () large = Mul(n, n)"],
