@@ -183,7 +183,12 @@ def _tile(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> relax.Expr | 
     return relax.op.tile(inputs[0], inputs[1].value.numpy().tolist())
 
 
-_OWN_IMPORTS = {"Clip": _clip, "Pad": _pad, "Tile": _tile}
+def _dropout(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> relax.Expr:  # noqa: ARG001
+    """Drop nothing: the network is not being trained."""
+    return inputs[0]
+
+
+_OWN_IMPORTS = {"Clip": _clip, "Dropout": _dropout, "Pad": _pad, "Tile": _tile}
 
 
 def _last_line(error: Exception) -> str:

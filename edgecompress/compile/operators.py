@@ -43,6 +43,7 @@ _ADVICE: Mapping[str, str] = {
     **dict.fromkeys(("LSTM", "GRU", "RNN"), _RECURRENT),
     **dict.fromkeys(("Compress", "NonMaxSuppression", "NonZero", "Unique"), _DATA_SIZED),
     **dict.fromkeys(("Acos", "Asin", "Atan", "Cos", "Cosh", "Sin", "Sinh", "Tan"), _TRIGONOMETRY),
+    "Dropout": "only its first output can be compiled, not the mask",
     "MaxPool": "only its first output can be compiled, not the indices",
     "Pow": f"only the constant exponents {', '.join(f'{power:g}' for power in POWERS)} can be compiled",
 }
@@ -89,7 +90,7 @@ def _advice(name: str, *, is_quantized: bool) -> str:
 
 def _fits(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> bool:
     """True when this use of a supported operator can be compiled."""
-    if node.op_type == "MaxPool":
+    if node.op_type in ("Dropout", "MaxPool"):
         return len([name for name in node.output if name]) == 1
     if node.op_type == "Pow":
         exponent = constants.get(node.input[1])

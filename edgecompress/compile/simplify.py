@@ -24,7 +24,8 @@ def simplify(module: tvm.IRModule) -> tvm.IRModule:
     module.update_func(module.get_global_var("main"), _Simplifier().visit_expr(module["main"]))
     module = relax.transform.DeadCodeElimination()(module)
     module = relax.transform.DecomposeOpsForInference()(module)
-    return relax.transform.FoldConstant()(module)
+    module = relax.transform.FoldConstant()(module)
+    return relax.transform.CanonicalizeBindings()(module)
 
 
 @mutator
