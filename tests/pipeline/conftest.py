@@ -1,8 +1,11 @@
-"""The MLPerf Tiny int8 networks and the quantized wake word network, each compiled for this machine once."""
+"""The command line as a user starts it; the MLPerf Tiny int8 networks, each compiled for this machine once."""
 
 from __future__ import annotations
 
 import functools
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +21,31 @@ from edgecompress.core import target as targets
 from edgecompress.core.bundle import Bundle
 from edgecompress.core.values import Array, Context, Model
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+COMMAND_TIMEOUT_S = 280
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def edgecompress() -> Command:
+    """Run `edgecompress WORDS…` to its end and check its exit code: `code`, 0 unless another one is expected."""
+
+    def run(*words: str | Path, code: int = 0, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "edgecompress", *map(str, words)],
+            env=os.environ | ({"PATH": str(path)} if path else {}),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_TIMEOUT_S,
+            check=False,
+        )
+        assert done.returncode == code, f"exit code {done.returncode}\n{done.stderr}"
+        return done
+
+    return run
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,13 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "examples" / "wakeword.toml"
 NETWORKS = ROOT / "examples" / "mlperf_tiny"
-
-
-def edgecompress(*words: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "edgecompress", *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=280, check=False)
-    assert done.returncode == code, done.stderr
-    return done
+Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def metrics(report: dict) -> dict[tuple[str, str | None], dict]:
@@ -24,7 +18,9 @@ def metrics(report: dict) -> dict[tuple[str, str | None], dict]:
 
 
 @pytest.fixture(scope="module", params=["host", "mps2-an386"])
-def wakeword(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, dict]:
+def wakeword(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, edgecompress: Command
+) -> tuple[str, Path, dict]:
     folder = tmp_path_factory.mktemp(request.param) / "wakeword"
     done = edgecompress("run", RECIPE, "--target", request.param, "-o", folder, "--json")
     return request.param, folder, json.loads(done.stdout)
@@ -66,14 +62,14 @@ def test_the_note_on_the_data_is_in_the_report(wakeword: tuple[str, Path, dict])
     assert "These are the source's calibration samples, not a test set." in wakeword[2]["notes"]
 
 
-def test_the_same_command_again_does_no_stage_twice(wakeword: tuple[str, Path, dict]) -> None:
+def test_the_same_command_again_does_no_stage_twice(wakeword: tuple[str, Path, dict], edgecompress: Command) -> None:
     target, folder, report = wakeword
     again = edgecompress("run", RECIPE, "--target", target, "-o", folder, "--json")
     assert json.loads(again.stdout) == report
     assert again.stderr.count("up to date") == 5
 
 
-def test_each_stage_alone_reads_what_the_one_before_it_wrote(tmp_path: Path) -> None:
+def test_each_stage_alone_reads_what_the_one_before_it_wrote(tmp_path: Path, edgecompress: Command) -> None:
     network = NETWORKS / "sww_stream_int8.onnx"
     edgecompress("compress", network, "-o", tmp_path / "run")
     edgecompress("compile", tmp_path / "run", "-t", "host")
@@ -83,7 +79,7 @@ def test_each_stage_alone_reads_what_the_one_before_it_wrote(tmp_path: Path) -> 
     assert metrics(json.loads(done.stdout))["device_mismatched_bytes", None]["value"] == 0
 
 
-def test_the_same_network_gives_the_same_bytes_of_c(tmp_path: Path) -> None:
+def test_the_same_network_gives_the_same_bytes_of_c(tmp_path: Path, edgecompress: Command) -> None:
     def sources(run: Path) -> dict[str, bytes]:
         edgecompress("compress", NETWORKS / "sww_stream_int8.onnx", "-o", run)
         edgecompress("compile", run, "-t", "host")
@@ -92,7 +88,7 @@ def test_the_same_network_gives_the_same_bytes_of_c(tmp_path: Path) -> None:
     assert sources(tmp_path / "one") == sources(tmp_path / "elsewhere" / "two")
 
 
-def test_a_missed_limit_ends_with_its_own_exit_code_after_the_report(tmp_path: Path) -> None:
+def test_a_missed_limit_ends_with_its_own_exit_code_after_the_report(tmp_path: Path, edgecompress: Command) -> None:
     recipe = tmp_path / "strict.toml"
     recipe.write_text(f'model = "{NETWORKS}/sww_stream_int8.onnx"\n[limits]\nflash_bytes = 1000\n')
     done = edgecompress("run", recipe, "-t", "host", "-o", tmp_path / "run", code=6)
@@ -101,7 +97,7 @@ def test_a_missed_limit_ends_with_its_own_exit_code_after_the_report(tmp_path: P
     assert (tmp_path / "run" / "report.html").exists()
 
 
-def test_a_network_that_is_too_big_is_refused_before_anything_is_built(tmp_path: Path) -> None:
+def test_a_network_that_is_too_big_is_refused_before_anything_is_built(tmp_path: Path, edgecompress: Command) -> None:
     profile = (ROOT / "targets" / "mps2-an386.toml").read_text()
     small = tmp_path / "small.toml"
     small.write_text(profile + "\n[budget]\nram_bytes = 4096\n")
