@@ -16,9 +16,10 @@ from edgecompress.core.values import Model
 
 
 def to_program(imported: Imported, model: Model, target: Target) -> Program:
-    """Turn a QDQ network into kernels with the arithmetic of the TFLite int8 specification; the same on every target.
+    """Turn a QDQ network into kernels with the arithmetic of the TFLite int8 specification.
+
+    The target's features choose the kernels; every kernel gives the same bytes.
 
     Raises ModelError that names every ONNX node which has no integer kernel, or whose numbers do not fit int32.
     """
-    del target
-    return emit(passes.drop_unused(passes.fuse_clamps(match(imported, model))))
+    return emit(passes.drop_unused(passes.fuse_clamps(match(imported, model))), target.features)

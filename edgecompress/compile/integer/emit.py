@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from tvm import tirx
 
 from edgecompress.compile import frontend, quantized
 from edgecompress.compile.integer import layers
-from edgecompress.compile.kernels import addition, convolution, depthwise, elementwise, epilogue, pool, softmax
-from edgecompress.compile.kernels.epilogue import Epilogue
+from edgecompress.compile.kernels import addition, elementwise, epilogue, families, pool, softmax
+from edgecompress.compile.kernels.product import Product
 from edgecompress.compile.kernels.window import Window
 from edgecompress.compile.program import Call, Program, Tensor
 from edgecompress.core.errors import ModelError
@@ -32,8 +31,8 @@ class Chosen:
     inputs: tuple[layers.Value, ...]
 
 
-def emit(network: layers.Network) -> Program:
-    """Make the program of a network.
+def emit(network: layers.Network, features: Collection[str] = ()) -> Program:
+    """Make the program of a network for targets with these features (kernels.families).
 
     Raises ModelError for a layer whose numbers int32 cannot hold.
     """
@@ -43,7 +42,7 @@ def emit(network: layers.Network) -> Program:
     kernels: dict[str, tirx.PrimFunc] = {}
     calls: list[Call] = []
     for layer in network.layers:
-        chosen = _choose(network, layer)
+        chosen = _choose(network, layer, features)
         name = frontend.identifier(layer.output.name)
         named = {f"{name}_{role}": values for role, values in chosen.constants.items()}
         constants |= named
@@ -75,8 +74,12 @@ def emit(network: layers.Network) -> Program:
     )
 
 
-def _choose(network: layers.Network, layer: layers.Layer) -> Chosen:
+def _choose(network: layers.Network, layer: layers.Layer, features: Collection[str]) -> Chosen:
     try:
+        if isinstance(layer, layers.Convolution):
+            return _convolution(layer, features)
+        if isinstance(layer, layers.FullyConnected):
+            return _fully_connected(layer, features)
         return _CHOICES[type(layer)](layer)
     except ValueError as problem:
         label = layer.nodes[0] if layer.nodes else layer.output.name
@@ -86,60 +89,53 @@ def _choose(network: layers.Network, layer: layers.Layer) -> Chosen:
         ) from problem
 
 
-def _convolution(layer: layers.Convolution) -> Chosen:
-    factors = quantized.accumulator_factors(layer.inputs[0].scale, layer.weight_scales, layer.output.scale)
-    table, end = _table(layer, factors)
-    zero = [layer.inputs[0].zero_point] if layer.window.is_padded else []
-    scalars = [*zero, *end.scalar_values(*_output_scalars(layer))]
-    if layer.is_depthwise:
-        thin = depthwise.Depthwise(window=layer.window, epilogue=end)
-        return Chosen(
-            op="depthwise_conv2d",
-            name=thin.name,
-            build=lambda: depthwise.build(thin),
-            constants={"weights": depthwise.pack(layer.weights), "table": table},
-            scalars=scalars,
-            inputs=layer.inputs,
-        )
-    shape = convolution.Convolution(window=layer.window, outputs=len(layer.weights), groups=layer.groups, epilogue=end)
+def _convolution(layer: layers.Convolution, features: Collection[str]) -> Chosen:
+    product = _product(layer, layer.window, layer.groups)
+    return _chosen("depthwise_conv2d" if product.is_depthwise else "conv2d", layer, product, features)
+
+
+def _fully_connected(layer: layers.FullyConnected, features: Collection[str]) -> Chosen:
+    window = Window(height=1, width=layer.rows, channels=layer.weights.shape[1], kernel=(1, 1))
+    return _chosen("fully_connected", layer, _product(layer, window, groups=1), features)
+
+
+def _chosen(op: str, layer: layers.Product, product: Product, features: Collection[str]) -> Chosen:
+    """The kernel that the target's best family has for a product."""
+    kernel = families.choose(product, features)
     return Chosen(
-        op="conv2d",
-        name=shape.name,
-        build=lambda: convolution.build(shape),
-        constants={"weights": convolution.pack(layer.weights, shape), "table": table},
-        scalars=scalars,
+        op=op,
+        name=kernel.name,
+        build=kernel.build,
+        constants=kernel.constants,
+        scalars=kernel.scalars,
         inputs=layer.inputs,
     )
 
 
-def _fully_connected(layer: layers.FullyConnected) -> Chosen:
-    outputs, inputs = layer.weights.shape
-    factors = quantized.accumulator_factors(layer.inputs[0].scale, layer.weight_scales, layer.output.scale)
-    table, end = _table(layer, factors)
-    window = Window(height=1, width=layer.rows, channels=inputs, kernel=(1, 1))
-    shape = convolution.Convolution(window=window, outputs=outputs, epilogue=end)
-    return Chosen(
-        op="fully_connected",
-        name=shape.name,
-        build=lambda: convolution.build(shape),
-        constants={"weights": convolution.pack(layer.weights, shape), "table": table},
-        scalars=end.scalar_values(*_output_scalars(layer)),
-        inputs=layer.inputs,
-    )
-
-
-def _table(layer: layers.Product, factors: list[float]) -> tuple[NDArray[np.int32], Epilogue]:
-    """The epilogue and its table."""
+def _product(layer: layers.Product, window: Window, groups: int) -> Product:
+    """Work out what every kernel for a layer of weighted sums needs."""
     bias, magnitudes = quantized.folded_bias(layer.bias, layer.weights, layer.inputs[0].zero_point)
     worst = int(magnitudes.max())
     if worst > quantized.INT32_MAX:
         raise ValueError(f"its sums can reach {worst:,}, and an int32 holds {quantized.INT32_MAX:,}")
+    factors = quantized.accumulator_factors(layer.inputs[0].scale, layer.weight_scales, layer.output.scale)
     multipliers = [quantized.multiplier(factor) for factor in factors]
     shifted = max(int(each) << max(by.shift, 0) for each, by in zip(magnitudes, multipliers, strict=True))
     if shifted > quantized.INT32_MAX:
         raise ValueError(f"its sums reach {shifted:,} while they are scaled up; an int32 holds {quantized.INT32_MAX:,}")
-    end = epilogue.choose(multipliers, magnitudes, layer.clamp.low, layer.clamp.high)
-    return end.table(bias, multipliers), end
+    return Product(
+        window=window,
+        groups=groups,
+        weights=layer.weights.reshape(len(layer.weights), *window.kernel, -1),
+        bias=bias,
+        magnitudes=magnitudes,
+        multipliers=tuple(multipliers),
+        epilogue=epilogue.choose(multipliers, magnitudes, layer.clamp.low, layer.clamp.high),
+        input_zero=layer.inputs[0].zero_point,
+        output_zero=layer.output.zero_point,
+        low=layer.clamp.low,
+        high=layer.clamp.high,
+    )
 
 
 def _output_scalars(layer: Any) -> list[int]:
@@ -289,8 +285,6 @@ def _float_bits(value: float) -> int:
 
 
 _CHOICES: dict[type[layers.Layer], Callable[[Any], Chosen]] = {
-    layers.Convolution: _convolution,
-    layers.FullyConnected: _fully_connected,
     layers.Addition: _addition,
     layers.AveragePool: _average_pool,
     layers.MaxPool: _max_pool,

@@ -14,6 +14,7 @@ from tvm import tirx
 
 from edgecompress.compile.kernels.epilogue import PLAIN, Epilogue
 from edgecompress.compile.kernels.loops import Buffer, Expr, Function, int32, loop, split, temporary
+from edgecompress.compile.kernels.product import Kernel, Product
 from edgecompress.compile.kernels.window import Rows, Window
 
 TILE_PIXELS = 2
@@ -41,6 +42,19 @@ class Convolution:
     def scalars(self) -> tuple[str, ...]:
         """The int32 parameters behind the buffers."""
         return ("input_zero", *self.epilogue.scalars) if self.window.is_padded else self.epilogue.scalars
+
+
+def choose(product: Product) -> Kernel:
+    """Take any product."""
+    shape = Convolution(
+        window=product.window, outputs=product.outputs, groups=product.groups, epilogue=product.epilogue
+    )
+    return Kernel(
+        name=shape.name,
+        build=lambda: build(shape),
+        constants={"weights": pack(product.weights, shape), "table": product.table},
+        scalars=product.scalars,
+    )
 
 
 def pack(weights: NDArray[np.int8], shape: Convolution) -> NDArray[np.int8]:

@@ -13,6 +13,7 @@ from tvm import tirx
 
 from edgecompress.compile.kernels.epilogue import PLAIN, Epilogue
 from edgecompress.compile.kernels.loops import Buffer, Expr, Function, int32, let, loop, split, temporary, tile_size
+from edgecompress.compile.kernels.product import Kernel, Product
 from edgecompress.compile.kernels.window import Rows, Window
 
 TILE_PIXELS = 4
@@ -36,6 +37,19 @@ class Depthwise:
     def scalars(self) -> tuple[str, ...]:
         """The int32 parameters behind the buffers."""
         return ("input_zero", *self.epilogue.scalars) if self.window.is_padded else self.epilogue.scalars
+
+
+def choose(product: Product) -> Kernel | None:
+    """Take every depthwise convolution."""
+    if not product.is_depthwise:
+        return None
+    shape = Depthwise(window=product.window, epilogue=product.epilogue)
+    return Kernel(
+        name=shape.name,
+        build=lambda: build(shape),
+        constants={"weights": pack(product.weights), "table": product.table},
+        scalars=product.scalars,
+    )
 
 
 def pack(weights: NDArray[np.int8]) -> NDArray[np.int8]:
