@@ -89,6 +89,8 @@ def save(model: Model, path: Path) -> None:
 
 
 def _parse(path: Path) -> ModelProto:
+    if path.exists() and not path.is_file():
+        raise ModelError(f"model {path} is not a file", hint="name the .onnx file itself")
     try:
         size = path.stat().st_size
         if size > checks.FILE_BYTES_LIMIT:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,7 +40,16 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as caught:
         models.load(tmp_path / "net.onnx")
 
-    assert caught.value.message == f"model {tmp_path}/net.onnx cannot be read: Is a directory"
+    assert caught.value.message == f"model {tmp_path}/net.onnx is not a file"
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "net.onnx")
+
+    with pytest.raises(ModelError) as caught:
+        models.load(tmp_path / "net.onnx")
+
+    assert caught.value.message == f"model {tmp_path}/net.onnx is not a file"
 
 
 def test_an_unknown_suffix_is_refused() -> None:
