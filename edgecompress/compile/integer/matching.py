@@ -63,6 +63,8 @@ def _step(graph: Graph, variable: relax.Var, expression: Any) -> Step | None:
     """How a binding is matched: a quantize makes a layer, other int8 tensors are rearranged ones, the rest waits."""
     if operator(expression) == "relax.quantize":
         return _quantize
+    if isinstance(expression, relax.Tuple):  # the outputs, when there are several
+        return None
     if dtype_of(variable) in ("int8", "uint8") and graph.constant(variable) is None:
         return _rearrange
     return None
@@ -105,7 +107,8 @@ def _add_input(builder: Builder, parameter: relax.Var, spec: TensorSpec) -> None
 
 def _results(graph: Graph) -> list[Any]:
     result = graph.main.body.body
-    return list(result.fields) if isinstance(result, relax.Tuple) else [result]
+    several = graph.definition(result)
+    return list(several.fields) if isinstance(several, relax.Tuple) else [result]
 
 
 def _add_output(builder: Builder, variable: Any, name: str) -> None:
