@@ -4,15 +4,14 @@
  * output int8 (1, 4)
  *
  * TOY_FAULT 1 plants a call of NULL, 2 an undefined instruction, 3 a read far outside of memory, 4 an endless recursion, all
- * in layer 1. TOY_SPIN makes layer 1 spin that many turns of a loop of TOY_SPIN_INSTRUCTIONS instructions.
+ * in layer 1. TOY_SPIN makes layer 1 spin that many turns of a loop, on Arm of two instructions.
  */
 #include <stddef.h>
 
 #include "edgert.h"
 
-#ifndef TOY_WIDTH
 #define TOY_WIDTH 16u
-#endif
+
 #ifndef TOY_TARGET
 #define TOY_TARGET "host"
 #endif

@@ -19,24 +19,44 @@ RUNTIME = ROOT / "device_runtime"
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wvla", "-Werror")
 BUILD_ID = bytes([0xA5, *range(1, 16)]).hex()
 VECTORS = 8
+WIDTH = 16
 
 ToyBundle = Callable[..., Bundle]
 
 
+@pytest.fixture(scope="session")
+def runtime_objects(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Target], list[Path]]:
+    """Compile the runtime and a target's port, once a session."""
+    done: dict[str, list[Path]] = {}
+
+    def build(target: Target) -> list[Path]:
+        if target.name not in done:
+            folder = tmp_path_factory.mktemp(target.name)
+            sources = [RUNTIME / name for name in _port_files(target) if name.endswith(".c")]
+            sources += sorted((RUNTIME / "src").glob("*.c"))
+            tools.run([*_compiler(target), "-c", *sources], timeout_s=60, folder=folder)
+            done[target.name] = sorted(folder.glob("*.o"))
+        return done[target.name]
+
+    return build
+
+
 @pytest.fixture
-def toy_bundle(tmp_path: Path) -> ToyBundle:
+def toy_bundle(tmp_path: Path, runtime_objects: Callable[[Target], list[Path]]) -> ToyBundle:
     """Build the toy network for a target: `defines` are those of toy_network.c."""
 
     def build(target_name: str, **defines: int) -> Bundle:
         target = targets.load(target_name)
-        width = defines.get("TOY_WIDTH", 16)
         folder = tmp_path / f"toy-{len(list(tmp_path.iterdir()))}"
         (folder / "vectors").mkdir(parents=True)
-        _compile(target, folder / "program", folder, defines)
-        inputs = np.random.default_rng(0).integers(-128, 128, (VECTORS, width)).astype(np.int8)
+        words = [f'-DTOY_TARGET="{target.name}"', *(f"-D{name}={value}u" for name, value in defines.items())]
+        network = [ROOT / "tests" / "runtime" / "toy_network.c", *runtime_objects(target)]
+        link = [*_link_flags(target, folder), "-o", folder / "program"]
+        tools.run([*_compiler(target), *words, *network, *link], timeout_s=60)
+        inputs = np.random.default_rng(0).integers(-128, 128, (VECTORS, WIDTH)).astype(np.int8)
         np.save(folder / "vectors" / "inputs_0.npy", inputs)
         np.save(folder / "vectors" / "outputs_0.npy", toy_outputs(inputs))
-        return Bundle(folder=folder, manifest=_manifest(target, width))
+        return Bundle(folder=folder, manifest=_manifest(target))
 
     return build
 
@@ -47,31 +67,26 @@ def toy_outputs(inputs: Array) -> Array:
     return np.clip(positive.reshape(len(inputs), 4, -1).sum(axis=2), -128, 127).astype(np.int8)
 
 
-def _compile(target: Target, program: Path, folder: Path, defines: dict[str, int]) -> None:
-    files = (RUNTIME / "ports" / target.port / "files.txt").read_text().split()
-    sources = [RUNTIME / name for name in files if name.endswith(".c")] + sorted((RUNTIME / "src").glob("*.c"))
-    network = [ROOT / "tests" / "runtime" / "toy_network.c", f'-DTOY_TARGET="{target.name}"']
-    words = [f"-D{name}={value}u" for name, value in defines.items()]
+def _port_files(target: Target) -> list[str]:
+    return (RUNTIME / "ports" / target.port / "files.txt").read_text().split()
+
+
+def _compiler(target: Target) -> list[str | Path]:
     includes = [f"-I{RUNTIME / part}" for part in ("include", "src", f"ports/{target.port}")]
-    flags = ["-std=c11", "-Os", *WARNINGS, *target.toolchain.cpu_flags]
-    link = [*_link_flags(target, files, folder), "-o", program]
-    tools.run(
-        [f"{target.toolchain.prefix}gcc", *flags, *words, *includes, *sources, *network, *link],
-        timeout_s=60,
-    )
+    return [f"{target.toolchain.prefix}gcc", "-std=c11", "-Os", *WARNINGS, *target.toolchain.cpu_flags, *includes]
 
 
-def _link_flags(target: Target, files: list[str], folder: Path) -> list[str | Path]:
+def _link_flags(target: Target, folder: Path) -> list[str | Path]:
     if target.memory is None:
         return []
     regions = {"FLASH (rx)": target.memory.flash, "RAM (rwx)": target.memory.ram}
     lines = [f"{name} : ORIGIN = {r.origin:#x}, LENGTH = {r.length}" for name, r in regions.items()]
     (folder / "memory.ld").write_text("MEMORY {\n" + "\n".join(lines) + "\n}\n")
-    scripts = [RUNTIME / name for name in files if name.endswith(".ld")]
+    scripts = [RUNTIME / name for name in _port_files(target) if name.endswith(".ld")]
     return ["-nostartfiles", "-Wl,--gc-sections", "-L", folder, "-T", *scripts]
 
 
-def _manifest(target: Target, width: int) -> Manifest:
+def _manifest(target: Target) -> Manifest:
     zeros = {name: 0 for name in Sizes.model_fields if name != "sections"}
     shared = {"kernel": "toy", "onnx_nodes": (), "macs": 0, "weight_bytes": 0, "code_bytes": 0, "output_shape": ()}
     return Manifest(
@@ -79,7 +94,7 @@ def _manifest(target: Target, width: int) -> Manifest:
         build_id=BUILD_ID,
         target=target.name,
         port=target.port,
-        inputs=(TensorSpec(name="signal", shape=(1, width), dtype="int8", scale=1 / 16, zero_point=-3),),
+        inputs=(TensorSpec(name="signal", shape=(1, WIDTH), dtype="int8", scale=1 / 16, zero_point=-3),),
         outputs=(TensorSpec(name="sums", shape=(1, 4), dtype="int8"),),
         steps=(),
         model_sha256="",
@@ -87,7 +102,7 @@ def _manifest(target: Target, width: int) -> Manifest:
             Layer(index=0, name="absolute", op="abs", **shared),
             Layer(index=1, name="sum_quarters", op="sum", **shared),
         ),
-        arena=Arena(bytes=2 * width + 4, bound=2 * width + 4, peak_layer=1, placements=()),
+        arena=Arena(bytes=2 * WIDTH + 4, bound=2 * WIDTH + 4, peak_layer=1, placements=()),
         sizes=Sizes(sections={}, **zeros),
         vectors=Vectors(count=VECTORS, origin="seeded", seed=0),
         program="program",
