@@ -22,10 +22,10 @@ TYPES = {
     "bool": "bool",
 }
 LINE_LENGTH = 110
-RESERVED = frozenset(
+RESERVED = (
     "auto bool break case char const continue default do double else enum extern false float for goto if inline int "
     "long register restrict return short signed sizeof static struct switch true typedef union unsigned void volatile "
-    "while INFINITY NAN NULL".split()  # noqa: SIM905
+    "while INFINITY NAN NULL"
 )
 """Words that no name in the generated C may be: C11's own, and those of the headers that it includes."""
 
@@ -100,7 +100,7 @@ def identifier(text: str) -> str:
     word = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_") or "unnamed"
     if word[0].isdigit():
         return f"_{word}"
-    return f"{word}_" if word in RESERVED else word
+    return f"{word}_" if word in RESERVED.split() else word
 
 
 def title(name: str) -> str:
