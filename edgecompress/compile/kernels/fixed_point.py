@@ -42,7 +42,9 @@ def divide_by_power(x: Expr, exponent_less_1: Expr, *, add: Expr = 1) -> Expr:
 def divide_by_power_or_one(x: Expr, exponent: Expr) -> Expr:
     """Divide by 2**exponent, rounding half away from zero; the exponent may be 0."""
     x = let("x", x)
-    mask = let("mask", tirx.shift_left(int32(1), int32(exponent)) - 1)
+    # Unsigned, because an int32 has no 2**31.
+    power = tirx.shift_left(tirx.const(1, "uint32"), int32(exponent).astype("uint32"))
+    mask = let("mask", (power - tirx.const(1, "uint32")).astype("int32"))
     threshold = tirx.shift_right(mask, int32(1)) + (x < 0).astype("int32")
     return tirx.shift_right(x, int32(exponent)) + (tirx.bitwise_and(x, mask) > threshold).astype("int32")
 
