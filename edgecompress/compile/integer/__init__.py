@@ -1,13 +1,14 @@
 """A QDQ network to a program of integer kernels.
 
 matching.py turns the graph into layers (layers.py), emit.py turns layers into kernel calls. What improves the network
-as a whole (passes.py) works on the layers, between the two.
+as a whole (passes.py, dead_channels.py) works on the layers, between the two.
 """
 
 from __future__ import annotations
 
 from edgecompress.compile.frontend import Imported
 from edgecompress.compile.integer import passes
+from edgecompress.compile.integer.dead_channels import drop_dead_channels
 from edgecompress.compile.integer.emit import emit
 from edgecompress.compile.integer.matching import match
 from edgecompress.compile.program import Program
@@ -22,4 +23,5 @@ def to_program(imported: Imported, model: Model, target: Target) -> Program:
 
     Raises ModelError that names every ONNX node which has no integer kernel, or whose numbers do not fit int32.
     """
-    return emit(passes.drop_unused(passes.fuse_clamps(match(imported, model))), target.features)
+    network = passes.drop_unused(passes.fuse_clamps(match(imported, model)))
+    return emit(drop_dead_channels(network), target.features)

@@ -21,7 +21,10 @@ from edgecompress.core.values import Array
 
 @dataclass(frozen=True, kw_only=True)
 class Chosen:
-    """A kernel for a layer: its operation and name, how to write it, constants by role, scalars, order of inputs."""
+    """A kernel for a layer: its operation and name, how to write it, scalars, the order of inputs.
+
+    `constants` follow the inputs and are named after the layer, by role; `operands` are inputs that are constants.
+    """
 
     op: str
     name: str
@@ -29,6 +32,7 @@ class Chosen:
     constants: dict[str, Array] = field(default_factory=dict)
     scalars: Sequence[int] = ()
     inputs: tuple[layers.Value, ...]
+    operands: dict[str, Array] = field(default_factory=dict)
 
 
 def emit(network: layers.Network, features: Collection[str] = ()) -> Program:
@@ -45,6 +49,7 @@ def emit(network: layers.Network, features: Collection[str] = ()) -> Program:
         chosen = _choose(network, layer, features)
         name = frontend.identifier(layer.output.name)
         named = {f"{name}_{role}": values for role, values in chosen.constants.items()}
+        constants |= chosen.operands
         constants |= named
         if chosen.name not in kernels:
             kernels[chosen.name] = chosen.build()
@@ -162,6 +167,7 @@ def _addition(layer: layers.Addition) -> Chosen:
             layer.clamp.high,
         ],
         inputs=(first, second),
+        operands={} if layer.constant is None else {layer.inputs[1].name: layer.constant},
     )
 
 

@@ -106,9 +106,10 @@ class FullyConnected(Product):
 
 @dataclass(frozen=True, kw_only=True)
 class Addition(Layer):
-    """The sum of two tensors, element by element."""
+    """The sum of two tensors, element by element; the second is `constant` when that is set."""
 
     clamp: Clamp
+    constant: NDArray[np.int8] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

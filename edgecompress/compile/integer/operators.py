@@ -11,19 +11,53 @@ from tvm import relax
 
 from edgecompress.compile.integer import layers, products
 from edgecompress.compile.integer.builder import Builder, NoMatchError, Target, elements
-from edgecompress.compile.integer.graph import operator, pair, shape_of
+from edgecompress.compile.integer.graph import Constant, operator, pair, shape_of
+from edgecompress.compile.integer.layers import Value
 from edgecompress.compile.integer.views import View, channels_last, identity
 from edgecompress.compile.kernels.window import Window
 
 
 def addition(builder: Builder, target: Target, expression: Any, call: relax.Call) -> View:
     """The sum of two tensors; what is added to a product as a constant is its bias."""
-    if any(builder.graph.constant(argument) is not None for argument in call.args):
+    constants = [builder.graph.constant(argument) for argument in call.args]
+    if None not in constants or constants == [None, None]:
+        return _tensors_added(builder, target, expression, call)
+    data = call.args[constants.index(None)]
+    if builder.real(data) is None:
         return product(builder, target, expression, call)
-    a, b = (builder.operand(argument) for argument in call.args)
+    return _constant_added(builder, target, expression, data, next(each for each in constants if each is not None))
+
+
+def _tensors_added(builder: Builder, target: Target, expression: Any, call: relax.Call) -> View:
+    a = builder.in_memory(builder.quantized(call.args[0]))
+    b = builder.in_order(builder.quantized(call.args[1]), a.order)
     if a.shape != b.shape:
         raise NoMatchError(f"{builder.label(expression)} (add) adds shapes {a.shape} and {b.shape}; they must be equal")
     return builder.emit(target, a.shape, a.order, layers.Addition, inputs=(a.value, b.value), clamp=target.clamp)
+
+
+def _constant_added(builder: Builder, target: Target, expression: Any, data: Any, constant: Constant) -> View:
+    """Add a constant to a tensor, element by element: it is laid out in full."""
+    view = builder.in_memory(builder.quantized(data))
+    if constant.scale.size != 1 or constant.values.dtype not in (np.int8, np.uint8):
+        raise NoMatchError(f"{builder.label(expression)} (add) adds a constant that is not int8 with one scale")
+    shift = 128 if constant.values.dtype == np.uint8 else 0
+    full = np.broadcast_to(constant.values.astype(np.int16) - shift, view.shape).transpose(view.order)
+    second = Value(
+        name=builder.unique(f"{target.variable.name}_addend"),
+        shape=full.shape,
+        scale=float(constant.scale.item()),
+        zero_point=int(constant.zero_point.item()) - shift,
+    )
+    return builder.emit(
+        target,
+        view.shape,
+        view.order,
+        layers.Addition,
+        inputs=(view.value, second),
+        clamp=target.clamp,
+        constant=np.ascontiguousarray(full, np.int8),
+    )
 
 
 def product(builder: Builder, target: Target, expression: Any, call: relax.Call) -> View:

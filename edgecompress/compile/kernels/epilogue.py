@@ -20,7 +20,7 @@ class Epilogue:
     """How a shape class ends: bias, fixed-point scaling, output zero point and clamp.
 
     A table gives each channel a row (bias, multiplier, shift). `scales_up` allows factors of 1/2 and more. Without it
-    the accumulators stay below 2**30 in magnitude, the bias is stored doubled, the shift is to the right, less 1, and the
+    the accumulators stay below 2**30 in magnitude, the bias is stored doubled, the shift is a right one less 1, and the
     output's zero point is part of the rounding constant.
     `clamps` says that the output is limited to less than int8 holds.
     """
