@@ -18,7 +18,7 @@
 #define MPU_RBAR 0xE000ED9Cu
 #define MPU_RBAR_REGION_0 0x10u
 #define MPU_RASR 0xE000EDA0u
-#define MPU_RASR_256_BYTES_NO_ACCESS ((7u << 1) | 1u)
+#define MPU_RASR_128_BYTES_NO_ACCESS ((6u << 1) | 1u)
 
 /* Words below the stack pointer that painting leaves alone: the frame of the painting function itself. */
 #define UNPAINTED_WORDS 16
@@ -57,7 +57,7 @@ static void limit_stack(void) {
 #elif __ARM_ARCH == 7
     if (EDGERT_REGISTER(MPU_TYPE) != 0u) {
         EDGERT_REGISTER(MPU_RBAR) = (uint32_t)(uintptr_t)__edgert_stack_guard | MPU_RBAR_REGION_0;
-        EDGERT_REGISTER(MPU_RASR) = MPU_RASR_256_BYTES_NO_ACCESS;
+        EDGERT_REGISTER(MPU_RASR) = MPU_RASR_128_BYTES_NO_ACCESS;
         EDGERT_REGISTER(MPU_CTRL) = MPU_CTRL_ENABLE_OVER_DEFAULT_MAP;
         __asm__ volatile("dsb\n isb" ::: "memory");
     }
