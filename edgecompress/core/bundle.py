@@ -30,12 +30,14 @@ class OnnxValue(FileValue):
     """An int8 tensor of the arena that holds a quantized value of the ONNX graph.
 
     The tensor is the value `name`, viewed as `shape` and transposed by `axes`; less 128 where the value is uint8.
+    `kept` has a 1 or 0 for every channel (innermost in memory) where the program leaves some out: the zeros.
     """
 
     tensor: str
     name: str
     shape: tuple[int, ...]
     axes: tuple[int, ...]
+    kept: str | None = None
 
 
 class Layer(FileValue):

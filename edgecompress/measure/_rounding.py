@@ -90,7 +90,7 @@ def _in_sequence(differences: tuple[Difference, ...]) -> list[str]:
 
 def _through_softmax(differences: tuple[Difference, ...]) -> list[str]:
     return [
-        f"the softmax makes {after.in_sequence} LSB of {before.in_sequence} LSB in {before.layer.name}"
+        f"the softmax turns up to {before.in_sequence} LSB in {before.layer.name} into {after.in_sequence} LSB"
         for before, after in itertools.pairwise(differences)
         if after.layer.op == "softmax" and after.in_sequence > before.in_sequence
     ]
@@ -110,8 +110,11 @@ def _as_stored(values: Array, value: OnnxValue) -> NDArray[np.int8]:
     """ONNX values (n, …) as the tensor in the arena holds them, (n, bytes)."""
     signed = (values.astype(np.int16) - 128).astype(np.int8) if values.dtype == np.uint8 else values
     axes = (0, *(axis + 1 for axis in value.axes))
-    moved = signed.reshape(len(values), *value.shape).transpose(axes)
-    return np.ascontiguousarray(moved.reshape(len(values), -1))
+    moved = signed.reshape(len(values), *value.shape).transpose(axes).reshape(len(values), -1)
+    if value.kept is not None:
+        channels = [number for number, mark in enumerate(value.kept) if mark == "1"]
+        moved = moved.reshape(len(values), -1, len(value.kept))[:, :, channels].reshape(len(values), -1)
+    return np.ascontiguousarray(moved)
 
 
 def _distance(arenas: Arenas, wanted: NDArray[np.int8]) -> int:

@@ -63,7 +63,7 @@ def test_the_reason_holds_the_networks_figures(name: str, compiled: Callable[[st
     assert found[-1].in_sequence == np.abs(ours - theirs).max() > LARGEST_LSB
     assert found[0].in_sequence == found[0].alone
     assert f"each of {len(found)} layers is within 1 LSB" in _rounding.reason(found)
-    assert f"the softmax makes {found[-1].in_sequence} LSB" in _rounding.reason(found)
+    assert f" into {found[-1].in_sequence} LSB" in _rounding.reason(found)
 
 
 def test_the_host_program_refuses_what_is_no_layer(compiled: Callable[[str], Any]) -> None:
