@@ -133,8 +133,8 @@ def build_reference(bundle_folder: Path, network: Network, output: Path, *, sani
 
 def memory_script(memory: Memory) -> str:
     """Print the memory regions as the linker script's MEMORY command."""
-    regions = (("FLASH (rx) ", memory.flash), ("RAM (rwx) ", memory.ram))
-    lines = "".join(f"  {name}: ORIGIN = 0x{at.origin:08x}, LENGTH = {at.length}\n" for name, at in regions)
+    regions = (("FLASH (rx)", memory.flash), ("RAM (rwx) ", memory.ram))
+    lines = "".join(f"  {name} : ORIGIN = 0x{at.origin:08x}, LENGTH = {at.length}\n" for name, at in regions)
     return f"MEMORY\n{{\n{lines}}}\n"
 
 
