@@ -151,21 +151,12 @@ def _addition(layer: layers.Addition) -> Chosen:
     first, second = sorted(layer.inputs, key=lambda value: -value.scale)
     shape = addition.Addition(elements=layer.output.elements, one_scale=first.scale == second.scale)
     part, total = addition.multipliers(first.scale, second.scale, layer.output.scale)
+    zeros = (first.zero_point, second.zero_point, layer.output.zero_point)
     return Chosen(
         op="add",
         name=shape.name,
         build=lambda: addition.build(shape),
-        scalars=[
-            first.zero_point,
-            second.zero_point,
-            part.value,
-            max(-part.shift - 1, 0),
-            total.value,
-            -total.shift - 1,
-            2 * layer.output.zero_point + 1,
-            layer.clamp.low,
-            layer.clamp.high,
-        ],
+        scalars=shape.scalar_values(zeros, part, total, layer.clamp.low, layer.clamp.high),
         inputs=(first, second),
         operands={} if layer.constant is None else {layer.inputs[1].name: layer.constant},
     )

@@ -6,7 +6,6 @@ Source: TensorFlow Lite, reference_integer_ops::Add.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from tvm import tirx
 
@@ -24,22 +23,24 @@ class Addition:
     elements: int
     one_scale: bool
 
-    SCALARS: ClassVar[tuple[str, ...]] = (
-        "first_zero",
-        "second_zero",
-        "second_multiplier",
-        "second_shift_less_1",
-        "sum_multiplier",
-        "sum_shift_less_1",
-        "twice_output_zero_plus_1",
-        "low",
-        "high",
-    )
-
     @property
     def name(self) -> str:
         """The kernel's name."""
         return f"addition_{self.elements}{'_one_scale' if self.one_scale else ''}"
+
+    @property
+    def scalars(self) -> tuple[str, ...]:
+        """The int32 parameters behind the buffers."""
+        second = () if self.one_scale else ("second_multiplier", "second_shift_less_1")
+        total = ("sum_multiplier", "sum_shift_less_1", "twice_output_zero_plus_1")
+        return ("first_zero", "second_zero", *second, *total, "low", "high")
+
+    def scalar_values(
+        self, zeros: tuple[int, int, int], second: Multiplier, total: Multiplier, low: int, high: int
+    ) -> list[int]:
+        """The parameters for a layer; the zero points are those of the operands and the output."""
+        scaling = [] if self.one_scale else [second.value, max(-second.shift - 1, 0)]
+        return [*zeros[:2], *scaling, total.value, -total.shift - 1, 2 * zeros[2] + 1, low, high]
 
 
 def multipliers(larger: float, smaller: float, output: float) -> tuple[Multiplier, Multiplier]:
@@ -62,7 +63,7 @@ def build(shape: Addition) -> tirx.PrimFunc:
         first = function.argument("first", shape.elements, "int8")
         second = function.argument("second", shape.elements, "int8")
         output = function.argument("output", shape.elements, "int8")
-        scalars = {name: function.scalar(name) for name in shape.SCALARS}
+        scalars = {name: function.scalar(name) for name in shape.scalars}
         unroll = max(step for step in range(1, UNROLL + 1) if shape.elements % step == 0)
         with loop("i", shape.elements // unroll) as i:
             for u in range(unroll):

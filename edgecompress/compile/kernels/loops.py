@@ -32,6 +32,10 @@ class Buffer:
     def __setitem__(self, index: Expr, value: Expr) -> None:
         builder.buffer_store(self._handle, value, [index])
 
+    def at(self, index: Expr) -> Expr:
+        """The address of an element, for `call`."""
+        return builder.address_of(self._handle[index])
+
 
 class Function:
     """One kernel under construction. Arguments are declared in the order of the call: inputs, output, scalars."""
@@ -91,6 +95,11 @@ def choose(condition: Expr, then: Any, otherwise: Any) -> None:
             then()
         with builder.Else():
             otherwise()
+
+
+def call(name: str, *arguments: Expr) -> None:
+    """Call a C function (c_dsp) for what it writes."""
+    builder.evaluate(tirx.call_extern("int32", name, *arguments))
 
 
 def let(name: str, value: Expr) -> Expr:
