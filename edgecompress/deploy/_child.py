@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import select
 import signal
 import socket
@@ -21,6 +22,10 @@ logger = logging.getLogger(__name__)
 READ_BYTES = 65536
 END_TIMEOUT_S = 2.0
 LAST_LINES = 3
+LAST_BYTES = 65536
+
+# An emulator that gives up prints what was wrong, and after it every register of the core.
+_COMPLAINT = re.compile(r"\b(fatal|error|invalid|cannot|could not|no such)\b", re.IGNORECASE)
 
 
 class Child:
@@ -95,6 +100,11 @@ class Child:
         except subprocess.TimeoutExpired:
             return UnreachableError(f"{self._name} closed its line")
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        self._stderr.seek(0)
-        lines = self._stderr.read().decode(errors="replace").strip().splitlines()[-LAST_LINES:]
-        return UnreachableError(f"{self._name} {how}", hint="it said: " + "\n".join(lines) if lines else None)
+        said = self._last_words()
+        return UnreachableError(f"{self._name} {how}", hint=f"it said: {said}" if said else None)
+
+    def _last_words(self) -> str:
+        self._stderr.seek(max(0, self._stderr.seek(0, os.SEEK_END) - LAST_BYTES))
+        lines = self._stderr.read().decode(errors="replace").strip().splitlines()
+        complaints = [line for line in lines if _COMPLAINT.search(line)]
+        return "\n".join((complaints or lines)[-LAST_LINES:])

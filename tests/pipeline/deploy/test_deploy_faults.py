@@ -229,3 +229,24 @@ def test_the_emulator_ends_with_its_parent_whatever_ends_that(end: signal.Signal
     while is_running(emulator) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not is_running(emulator)
+
+
+def test_an_emulator_that_hangs_is_ended_all_the_same(toy_bundle: ToyBundle) -> None:
+    before = children()
+    device = connect("mps2-an386")
+    device.install(toy_bundle("mps2-an386"))
+    (emulator,) = children() - before
+    os.kill(emulator, signal.SIGSTOP)
+    device.close()
+    assert children() == before
+
+
+@pytest.mark.parametrize("board", ["mps2-an505", "mps3-an547"])
+def test_firmware_for_another_board_is_reported_with_the_emulators_reason(board: str, toy_bundle: ToyBundle) -> None:
+    bundle = toy_bundle("mps2-an386")
+    bundle = Bundle(folder=bundle.folder, manifest=bundle.manifest.model_copy(update={"target": board}))
+    with connect(board) as device, pytest.raises(UnreachableError) as caught:
+        device.install(bundle)
+    assert caught.value.message == "the emulator was ended by SIGABRT"
+    assert caught.value.hint is not None
+    assert re.fullmatch(r"it said: qemu: fatal: Lockup: .*", caught.value.hint)
