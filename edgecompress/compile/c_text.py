@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -36,6 +36,18 @@ _PARAMETER = re.compile(r"(\w+)(\*?) (\w+)")
 _INLINE_CALL = re.compile(r"\b(max|min)_(float|u?int\d+)\(|\b(int32_t|float)_bits\(")
 
 
+KERNEL_MACRO = """\
+/* Each kernel is compiled by itself: the linked program shows what it takes, and large frames do not add up. With
+ * noinline alone, GCC 12 clones a kernel for constant addresses in one array, and has dropped all stores of a clone.
+ */
+#if defined(__clang__)
+#define KERNEL static __attribute__((noinline))
+#else
+#define KERNEL static __attribute__((noipa))
+#endif
+"""
+
+
 def bit_cast(target: str) -> str:
     """The name of the inline function that gives the bits of a float32 as int32, or of an int32 as float32."""
     return f"{TYPES[target]}_bits"
@@ -56,16 +68,23 @@ def inline_functions(text: str) -> str:
     return "".join(f"{source}\n" for name, source in defined if not re.search(rf"^static.* {name}\(", text, re.M))
 
 
+def definitions(functions: Mapping[str, str], text: str) -> str:
+    """Define the functions that the text calls, and those that they call; in `functions` callers stand last."""
+    needed: list[str] = []
+    for name in reversed(functions):
+        if re.search(rf"\b{name}\(", "".join([text, *(functions[other] for other in needed)])):
+            needed.insert(0, name)
+    return "".join(f"{functions[name]}\n" for name in needed)
+
+
 def clean_function(text: str, name: str, *, inputs: int) -> str:
-    """Take the definition of `name` out of TVM's C and make it a plain, static one.
+    """Take the definition of `name` out of TVM's C and make it a plain one, a KERNEL (see KERNEL_MACRO).
 
     Pointers become `restrict`, the first `inputs` of them `const`; float constants become exact hexadecimal literals.
     """
     head, body = _definition(text, name)
     body = _FLOAT_CALL.sub(lambda match: float_literal(int(match[1])), body)
-    # Compiled by itself (noipa): the linked program shows what each kernel takes, large frames do not add up, and GCC
-    # 12 cannot clone the kernel for constant addresses in one array, where -O2 came to drop every store.
-    start = f"static __attribute__((noipa)) void {name}("
+    start = f"KERNEL void {name}("
     return f"{_wrapped(start, _parameters(head, inputs))}) {{\n{body}}}\n"
 
 

@@ -39,7 +39,7 @@ def two_layers() -> Program:
 def two_kernels() -> dict[str, CKernel]:
     """The kernels of `two_layers` as C."""
     affine = """\
-static __attribute__((noipa)) void affine(const int8_t *restrict x, const int32_t *restrict w, int8_t *restrict y,
+KERNEL void affine(const int8_t *restrict x, const int32_t *restrict w, int8_t *restrict y,
     int32_t plus) {
   for (int32_t i = 0; i < 16; ++i) {
     y[i] = (int8_t)(x[i] * w[i] + plus);
@@ -47,7 +47,7 @@ static __attribute__((noipa)) void affine(const int8_t *restrict x, const int32_
 }
 """
     turn = """\
-static __attribute__((noipa)) void turn(const int8_t *restrict x, int8_t *restrict y, int8_t *restrict copy) {
+KERNEL void turn(const int8_t *restrict x, int8_t *restrict y, int8_t *restrict copy) {
   memcpy(copy, x, 16);
   for (int32_t i = 0; i < 16; ++i) {
     y[i] = copy[15 - i];

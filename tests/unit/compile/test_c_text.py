@@ -32,7 +32,7 @@ def test_a_definition_is_taken_alone_and_made_plain() -> None:
     assert (
         c_text.clean_function(PRINTED, "kernel", inputs=1)
         == """\
-static __attribute__((noipa)) void kernel(const int8_t *restrict a, float *restrict b, int32_t zero) {
+KERNEL void kernel(const int8_t *restrict a, float *restrict b, int32_t zero) {
   for (int32_t i = 0; i < 4; ++i) {
     float v = b[i] + 0x1.f9add4p-4f * (-0x1p+0f);
     b[i] = (float)(int32_t_bits(v) + zero);
@@ -48,7 +48,7 @@ def test_a_long_parameter_list_is_wrapped() -> None:
 
     lines = c_text.clean_function(printed, "many", inputs=7).splitlines()
 
-    assert lines[0] == "static __attribute__((noipa)) void many("
+    assert lines[0] == "KERNEL void many("
     assert max(map(len, lines)) <= c_text.LINE_LENGTH
     assert "".join(lines).count("const int8_t *restrict") == 7
 

@@ -82,7 +82,7 @@ def leftovers(a: T.Buffer((4,), "int32"), out: T.Buffer((4,), "int32")):
 def compiled(kernel: CKernel, folder: Path) -> ctypes.CDLL:
     source = folder / "kernel.c"
     library = folder / "kernel.so"
-    text = kernel.source.replace("static __attribute__((noipa)) void", "void")
+    text = kernel.source.replace("KERNEL void", "void")
     source.write_text(f"#include <stdint.h>\n#include <string.h>\n{c_text.inline_functions(text)}{text}")
     flags = ["-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-Wno-unused-function"]
     subprocess.run(["gcc", *flags, "-shared", "-fPIC", "-o", library, source], check=True)
