@@ -37,9 +37,11 @@ def compress(source: Path, folder: Path, observer: Observer) -> Run:
     """Load the network and its data, and apply the recipe's steps in order. Writes RUN/model/."""
     run = Run.begin(folder, source, observer)
     asked = run.record.recipe
-    inputs = {"recipe": asked.model_dump(mode="json", exclude={"limits"}), "model": _hash_if_there(asked.model)}
-    if asked.data is not None and asked.data.file is not None:
-        inputs["data"] = _hash_if_there(asked.data.file)
+    inputs = {
+        "recipe": asked.model_dump(mode="json", exclude={"limits"}),
+        "model": _hash_if_there(asked.model),
+        "data": [_hash_if_there(path) for path in asked.data.sources] if asked.data is not None else [],
+    }
     with run.stage("compress", inputs, "model") as key:
         if key is not None:
             _compress(run)
@@ -163,11 +165,13 @@ def _compress(run: Run) -> None:
     asked = run.record.recipe
     baseline = models.load(asked.model, name=asked.name, shapes=asked.shapes)
     data = data_source.load(asked.data, baseline.inputs) if asked.data is not None else None
-    context = Context(data=data, progress=run.observer.progress)
     model = baseline
     for number, step in enumerate(asked.steps, start=1):
-        method = plugins.find("compress", step.method, where=f"{run.record.source}: step {number}")
-        model = method.apply(model, step.options, context)
+        where = f"{run.record.source}: step {number}"
+        method = plugins.find("compress", step.method, where=where)
+        model = method.apply(
+            model, step.options, Context(data=data, progress=run.observer.progress, where=f"{where} ({step.method})")
+        )
     with files.whole_folder(run.folder / "model") as draft:
         onnx_file.save(baseline, draft / "baseline.onnx")
         onnx_file.save(model, draft / "model.onnx")

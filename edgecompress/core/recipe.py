@@ -31,6 +31,14 @@ class DataSource(FileValue):
     calibration_count: int | None = Field(default=None, gt=0)
     note: str = ""
 
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """The files that decide what the samples are, as far as they can be told: the .npz, the function's module."""
+        if self.file is not None:
+            return (self.file,)
+        module = (self.function or "").partition(":")[0]
+        return ((self.module_folder or Path()) / f"{module.replace('.', '/')}.py",)
+
     @model_validator(mode="after")
     def _one_of_each(self) -> Self:
         if (self.file is None) == (self.function is None):

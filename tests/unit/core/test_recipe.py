@@ -86,3 +86,8 @@ def test_a_wrong_recipe_is_refused(tmp_path: Path, text: str, message: str) -> N
         read(tmp_path, text)
 
     assert caught.value.message == f"{tmp_path}/r.toml: {message}"
+
+
+def test_the_files_behind_the_samples_are_known() -> None:
+    assert DataSource(file=Path("a.npz")).sources == (Path("a.npz"),)
+    assert DataSource(function="mine.data:load", module_folder=Path("here")).sources == (Path("here/mine/data.py"),)
