@@ -17,7 +17,7 @@ from edgecompress.core import answers, wire
 from edgecompress.core.answers import DeviceInfo, Fault, Stats
 from edgecompress.core.bundle import Bundle
 from edgecompress.core.errors import ConfigError, TransferError, UnreachableError, WrongDeviceError
-from edgecompress.core.session import ByteStream, Clock, RestartedError, Session
+from edgecompress.core.session import ANSWER_TIMEOUT_S, ByteStream, Clock, RestartedError, Session
 from edgecompress.core.target import Target
 from edgecompress.core.values import Array, Progress, TensorSpec, no_progress
 from edgecompress.core.wire import Command
@@ -149,11 +149,9 @@ class Device:
             raise UnreachableError(f"nothing is installed on {self.description}", hint="install a bundle first")
         return self._session
 
-    def _ask(self, command: Command, payload: bytes = b"", *, timeout_s: float | None = None) -> bytes:
+    def _ask(self, command: Command, payload: bytes = b"", *, timeout_s: float = ANSWER_TIMEOUT_S) -> bytes:
         session = self._open_session()
         try:
-            if timeout_s is None:
-                return session.ask(command, payload)
             return session.ask(command, payload, timeout_s=timeout_s)
         except RestartedError as error:
             raise self._explain_restart(session, error) from error

@@ -44,13 +44,17 @@ uint64_t edgert_port_ticks_per_second(void) {
 }
 
 bool edgert_port_stack_bytes(uint64_t *bytes) {
-    *bytes = 1234u;
-    return true;
+    if (!port.is_process) {
+        *bytes = 1234u;
+    }
+    return !port.is_process;
 }
 
 bool edgert_port_resident_bytes(uint64_t *bytes) {
-    (void)bytes;
-    return false;
+    if (port.is_process) {
+        *bytes = 5678u;
+    }
+    return port.is_process;
 }
 
 _Noreturn void edgert_port_reset(void) {

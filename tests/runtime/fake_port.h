@@ -3,6 +3,7 @@
 #define FAKE_PORT_H
 
 #include <setjmp.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define FAKE_ROOM (1u << 20)
@@ -14,6 +15,7 @@ typedef struct {
     uint8_t outbox[FAKE_ROOM];
     uint32_t outbox_count;
     uint64_t ticks;
+    bool is_process; /* has resident memory instead of a painted stack */
     jmp_buf on_reset;
 } fake_port;
 

@@ -61,9 +61,9 @@ static void put_request(uint8_t command, uint16_t sequence, const void *payload,
 }
 
 /* Serve until the inbox is empty and read what was answered. Serving begins without a session. */
-static void serve(void) {
+static void serve_network(const edgert_network *served) {
     static edgert_receiver receiver;
-    edgert_serve(&network);
+    edgert_serve(served);
     got.count = 0u;
     edgert_receiver_start(&receiver);
     for (uint32_t i = 0u; i < port.outbox_count; ++i) {
@@ -72,6 +72,10 @@ static void serve(void) {
             ++got.count;
         }
     }
+}
+
+static void serve(void) {
+    serve_network(&network);
 }
 
 static void begin(void) {
@@ -261,6 +265,27 @@ static void statistics_are_those_that_the_port_has(void) {
     CHECK(payload[9] == EDGERT_STATISTIC_STACK_BYTES && edgert_get(&payload[10], 4u) == 1234u);
 }
 
+static void a_process_tells_its_resident_memory(void) {
+    port.is_process = true;
+    CHECK(status_for(EDGERT_COMMAND_STATS, "", 0u) == EDGERT_STATUS_OK);
+    port.is_process = false;
+    const uint8_t *payload = edgert_frame_payload(last_answer());
+    CHECK(last_answer()->payload_bytes == 18u);
+    CHECK(payload[9] == EDGERT_STATISTIC_RESIDENT_BYTES && edgert_get(&payload[10], 4u) == 5678u);
+}
+
+static void a_name_is_cut_to_128_bytes(void) {
+    char name[300];
+    edgert_network long_named = network;
+    memset(name, 'n', sizeof name);
+    name[sizeof name - 1u] = '\0';
+    long_named.target = name;
+    begin();
+    serve_network(&long_named);
+    CHECK(got.count == 1u);
+    CHECK(last_answer()->payload_bytes == 45u + 128u && edgert_frame_payload(last_answer())[44] == 128u);
+}
+
 static void there_are_no_sensors(void) {
     CHECK(status_for(EDGERT_COMMAND_SENSORS, "", 0u) == EDGERT_STATUS_UNSUPPORTED);
 }
@@ -325,6 +350,8 @@ int main(void) {
     RUN_TEST(an_unknown_command_is_refused);
     RUN_TEST(an_echo_of_an_answer_is_not_answered);
     RUN_TEST(statistics_are_those_that_the_port_has);
+    RUN_TEST(a_process_tells_its_resident_memory);
+    RUN_TEST(a_name_is_cut_to_128_bytes);
     RUN_TEST(there_are_no_sensors);
     RUN_TEST(a_fault_record_is_told_until_it_is_cleared);
     RUN_TEST(reset_is_answered_before_it_happens);
