@@ -41,6 +41,7 @@ MOST_INSTRUCTIONS = 2.5
 """Times the baseline's: what generic kernels, without DSP instructions, must keep."""
 LEAST_VECTORS = 8
 MOST_LSB = 1
+"""More needs a reason in the report."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,10 @@ class Baseline:
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """What a network takes on a target; a figure that the target cannot give is None."""
+    """What a network takes on a target; a figure that the target cannot give is None.
+
+    `macs` are those that are executed: without channels that the compiler found dead.
+    """
 
     network: str
     target: str
@@ -67,6 +71,7 @@ class Figures:
     stack_bytes: float | None
     mismatched_bytes: float | None
     max_lsb: float | None
+    max_lsb_reason: str | None
     top1_agreement: float | None
     vectors: int
     outputs_sha256: str
@@ -95,7 +100,7 @@ def main() -> int:
     if arguments.json:
         print(json.dumps({"figures": [_as_json(figures, baselines) for figures in found], "missed": shortfalls}))
     else:
-        Console().print(as_table(found, baselines))
+        _print(found, baselines)
     for shortfall in shortfalls:
         progress.print(f"missed: {shortfall}")
     return 1 if arguments.check and shortfalls else 0
@@ -112,6 +117,7 @@ def measure(network: str, target_name: str, folder: Path) -> Figures:
         found = candidate.metric(metric)
         return None if found is None else found.value
 
+    distance = candidate.metric("onnxruntime_max_lsb")
     return Figures(
         network=network,
         target=target_name,
@@ -124,6 +130,7 @@ def measure(network: str, target_name: str, folder: Path) -> Figures:
         stack_bytes=value("stack_bytes"),
         mismatched_bytes=value("device_mismatched_bytes"),
         max_lsb=value("onnxruntime_max_lsb"),
+        max_lsb_reason=distance.conditions.get("reason") if distance else None,
         top1_agreement=value("onnxruntime_top1_agreement"),
         vectors=candidate.bundle.vectors.count,
         outputs_sha256=_digest_of_vectors(bundle.load(folder / "bundle")),
@@ -153,8 +160,8 @@ def missed_bars(found: Iterable[Figures], baselines: dict[tuple[str, str], Basel
             missed.append(f"{where}: {figures.mismatched_bytes} bytes differ from the host program")
         if figures.vectors < LEAST_VECTORS:
             missed.append(f"{where}: {figures.vectors} test vectors, and must be at least {LEAST_VECTORS}")
-        if figures.max_lsb is not None and figures.max_lsb > MOST_LSB:
-            missed.append(f"{where}: {figures.max_lsb:g} LSB from ONNX Runtime, and must be at most {MOST_LSB}")
+        if figures.max_lsb is not None and figures.max_lsb > MOST_LSB and figures.max_lsb_reason is None:
+            missed.append(f"{where}: {figures.max_lsb:g} LSB from ONNX Runtime without a reason")
         baseline = baselines.get((figures.network, figures.cpu))
         if figures.target == MAIN_TARGET and baseline is not None:
             missed += [f"{where}: {text}" for text in _over(figures, baseline)]
@@ -198,6 +205,14 @@ def as_table(found: Iterable[Figures], baselines: dict[tuple[str, str], Baseline
             _count(figures.max_lsb),
         )
     return table
+
+
+def _print(found: list[Figures], baselines: dict[tuple[str, str], Baseline]) -> None:
+    console = Console()
+    console.print(as_table(found, baselines))
+    reasons = {figures.network: figures.max_lsb_reason for figures in found if figures.max_lsb_reason is not None}
+    for network, reason in reasons.items():
+        console.print(f"{network}: {reason}")
 
 
 def _over(figures: Figures, baseline: Baseline) -> list[str]:
