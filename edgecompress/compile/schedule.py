@@ -98,12 +98,16 @@ def _schedule_reduction(sch: Schedule, block: SBlockRV) -> None:
     sch.compute_at(block, outer[-1], preserve_unit_loops=True)
     for stage in padding:
         sch.compute_at(stage, outer[padded_inside])
+        first = sch.get_loops(stage)[padded_inside + 1]
+        if sch.can_decompose_padding(stage, first):  # fill all, then copy the inside: no test for every number
+            sch.decompose_padding(stage, first)
 
     loops = sch.get_loops(block)[len(outer) :]
     results, steps = loops[: len(axes)], loops[len(axes) :]
     sch.reorder(*steps, *results)
     _unroll(sch, [*inner, *results])
-    _unroll(sch, _innermost(sch, steps, math.prod(tile)))
+    if TILE in annotations:
+        _unroll(sch, _innermost(sch, steps))
     start = sch.decompose_reduction(block, steps[0])
     _unroll(sch, sch.get_loops(start)[len(outer) :])
 
@@ -125,13 +129,13 @@ def _last_stage(sch: Schedule, block: SBlockRV) -> SBlockRV:
     return sch.cache_write(block, 0, "global")
 
 
-def _innermost(sch: Schedule, steps: list[LoopRV], tile: int) -> list[LoopRV]:
-    """Return the innermost loops that together are short enough to unroll, leaving the outermost a loop."""
+def _innermost(sch: Schedule, steps: list[LoopRV]) -> list[LoopRV]:
+    """Return the innermost loops that together are short enough to unroll."""
     chosen: list[LoopRV] = []
     total = 1
     for loop in reversed(steps):
         total *= int(sch.get(loop).extent)
-        if total > _UNROLLED_STEPS or total * tile > _UNROLLED_STEPS * 16:
+        if total > _UNROLLED_STEPS:
             break
         chosen.append(loop)
     return chosen

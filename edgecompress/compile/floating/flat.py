@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
@@ -99,7 +100,7 @@ class _Reader:
             Call(
                 name=name,
                 op=origin.op,
-                kernel=self._kernel(call.args[0], function, origin.op),
+                kernel=self._kernel(call.args[0], arguments, origin.op),
                 arguments=arguments,
                 output=name,
                 onnx_nodes=origin.onnx_nodes,
@@ -108,13 +109,18 @@ class _Reader:
         )
         return name
 
-    def _kernel(self, variable: tvm.ir.GlobalVar, function: tirx.PrimFunc, op: str) -> str:
+    def _kernel(self, variable: tvm.ir.GlobalVar, arguments: tuple[str, ...], op: str) -> str:
         """Schedule a kernel when it is first called; kernels of one operator are numbered from 1."""
         if variable not in self._kernel_names:
-            number = 1 + sum(name.rpartition("_")[0] == op for name in self._kernels)
-            self._kernel_names[variable] = f"{op}_{number}"
-            self._kernels[f"{op}_{number}"] = elementary.call_c_functions(schedule.schedule(function))
+            name = self._number_kernel(op)
+            roles = ["weights" if argument in self._constants else "x" for argument in arguments]
+            function = elementary.call_c_functions(schedule.schedule(self._module[variable]))
+            self._kernel_names[variable] = name
+            self._kernels[name] = _name_parameters(function, [*roles, "y"])
         return self._kernel_names[variable]
+
+    def _number_kernel(self, op: str) -> str:
+        return f"{op}_{1 + sum(name.rpartition('_')[0] == op for name in self._kernels)}"
 
     def _name(self, value: relax.Expr, hint: str) -> str:
         """Return the name of a value; a constant, named after the layer that reads it, is kept once."""
@@ -153,7 +159,24 @@ class _Reader:
         values = te.placeholder(output.shape, output.dtype, "source")
         copy = te.create_prim_func([values, te.compute(output.shape, lambda *index: values[index], "copy")])
         same = [name for name, function in self._kernels.items() if tvm_ffi.structural_equal(function, copy)]
-        kernel = same[0] if same else f"copy_{1 + sum(name.startswith('copy_') for name in self._kernels)}"
+        kernel = same[0] if same else self._number_kernel("copy")
         self._kernels[kernel] = copy
         name = self._unused(f"copy_to_{identifier(output.name)}")
         self._calls.append(Call(name=name, op="copy", kernel=kernel, arguments=(source,), output=output.name))
+
+
+def _name_parameters(function: tirx.PrimFunc, names: list[str]) -> tirx.PrimFunc:
+    """Rename the parameters of a kernel; names that come again are numbered from 2. Drop what TVM adds to others."""
+    counts: Counter[str] = Counter()
+    renamed: dict[tirx.Var, tirx.Var] = {}
+
+    def rename(variable: tirx.Var) -> tirx.Var:
+        plain = variable.name.removesuffix("_intermediate").removesuffix("_global")
+        if variable not in renamed and plain != variable.name:
+            renamed[variable] = tirx.Var(plain, variable.ty)
+        return renamed.get(variable, variable)
+
+    for parameter, name in zip(function.params, names, strict=True):
+        counts[name] += 1
+        renamed[parameter] = tirx.Var(name if counts[name] == 1 else f"{name}{counts[name]}", parameter.ty)
+    return tvm_ffi.structural_map(function, (tirx.Var, rename))

@@ -120,7 +120,7 @@ def _conv2d(x: te.Tensor, w: te.Tensor, call: relax.Call, tile: tuple[int, ...])
         return te.sum(value * w[c // together, channel, ky, kx, c % together], axis=[channel, ky, kx])
 
     order = [0, 2, 1, 3] if group_outputs > 1 else [0, 1, 2, 3]
-    return te.compute(shape, sum_products, name="conv", attrs={TILE: [1, *tile], ORDER: order})
+    return te.compute(shape, sum_products, name="sums", attrs={TILE: [1, *tile], ORDER: order})
 
 
 def _pad(x: te.Tensor, layout: str, padding: tuple[int, ...], value: float) -> Pixels:
@@ -159,4 +159,4 @@ def _dense(x: te.Tensor, w: te.Tensor, tile: tuple[int, ...]) -> te.Tensor:
 
     shape = (*x.shape[:-1], blocks * together)
     tile = (*[1] * (len(shape) - 2), *tile)
-    return te.compute(shape, sum_products, name="dense", attrs={TILE: list(tile), ORDER: list(range(len(shape)))})
+    return te.compute(shape, sum_products, name="sums", attrs={TILE: list(tile), ORDER: list(range(len(shape)))})
