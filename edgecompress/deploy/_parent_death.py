@@ -1,7 +1,8 @@
 """Become another program that ends when this one's parent does, even when that is killed.
 
 Called as `python _parent_death.py PARENT_PID PROGRAM ARGUMENTS…`. Linux sends the signal (prctl(2), PR_SET_PDEATHSIG)
-and keeps the request across execve; elsewhere the program only ends when the link is closed.
+and keeps the request across execve; it comes when the thread that started this program ends. Elsewhere the program only
+ends when the link is closed.
 """
 
 from __future__ import annotations
