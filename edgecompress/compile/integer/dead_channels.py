@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from edgecompress.compile import quantized
 from edgecompress.compile.integer import layers
 from edgecompress.compile.integer.layers import Convolution, FullyConnected, Layer, Network, Value
+from edgecompress.core.bundle import OnnxValue
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +46,12 @@ def drop_dead_channels(network: Network, align: int = 4) -> Network:
     return dataclasses.replace(
         network,
         layers=tuple(_trim(layer, constants, kept) for layer in network.layers),
-        onnx_values={name: value for name, value in network.onnx_values.items() if name not in trimmed},
+        onnx_values={name: _without(value, kept[name]) for name, value in network.onnx_values.items()},
     )
+
+
+def _without(value: OnnxValue, kept: Mask) -> OnnxValue:
+    return value if kept.all() else value.model_copy(update={"kept": "".join("1" if keep else "0" for keep in kept)})
 
 
 def _constants(network: Network) -> dict[str, Constants]:
