@@ -67,7 +67,7 @@ def outputs(cases: Sequence[Case], folder: Path) -> list[Array]:
     source = folder / "kernels.c"
     headers = "".join(f"#include <{name}.h>\n" for name in ("math", "stdbool", "stdint", "stdio", "stdlib", "string"))
     source.write_text(
-        f"{headers}{c_text.inline_functions(functions)}{functions}"
+        f"{headers}#define KERNEL static\n{c_text.inline_functions(functions)}{functions}"
         "static void *take(size_t bytes) {\n  void *room = malloc(bytes);\n"
         "  if (room == NULL || fread(room, 1, bytes, stdin) != bytes) { abort(); }\n  return room;\n}\n"
         f"int main(void) {{\n{calls}  return 0;\n}}\n"

@@ -1,0 +1,268 @@
+"""Small QDQ graphs to integer layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edgecompress.compile import frontend
+from edgecompress.compile.integer import layers, matching, passes
+from edgecompress.compile.integer.emit import emit
+from edgecompress.core.errors import ModelError
+from edgecompress.core.values import Model, TensorSpec
+
+Array = np.ndarray[Any, Any]
+
+
+class Drawing:
+    """A QDQ graph in the making; `quantized` puts a QuantizeLinear and a DequantizeLinear behind a value."""
+
+    def __init__(self, shape: tuple[int, ...], *, activations: type = np.int8) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[str, Array] = {}
+        self.shape = shape
+        self.activations = activations
+
+    def node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        self.nodes.append(helper.make_node(kind, inputs, [output], name=f"{kind}_{output}", **attributes))
+        return output
+
+    def constant(self, name: str, values: Array) -> str:
+        self.constants[name] = values
+        return name
+
+    def quantized(self, name: str, scale: float = 0.1, zero: int = 0) -> str:
+        parameters = [
+            self.constant(f"{name}_scale", np.array(scale, np.float32)),
+            self.constant(f"{name}_zero", np.array(zero, self.activations)),
+        ]
+        self.node("QuantizeLinear", [name, *parameters], f"{name}_q")
+        return self.node("DequantizeLinear", [f"{name}_q", *parameters], f"{name}_dq")
+
+    def weights(self, name: str, values: Array, scales: Array, *, axis: int, zero: int = 0) -> str:
+        zeros = np.full(scales.shape, zero, values.dtype)
+        inputs = [self.constant(name, values), self.constant(f"{name}_scale", scales.astype(np.float32))]
+        inputs.append(self.constant(f"{name}_zero", zeros))
+        return self.node("DequantizeLinear", inputs, f"{name}_dq", axis=axis)
+
+    def model(self, output: str, shape: tuple[int, ...]) -> Model:
+        graph = helper.make_graph(
+            self.nodes,
+            "net",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, self.shape)],
+            [helper.make_tensor_value_info(output, TensorProto.FLOAT, shape)],
+            [numpy_helper.from_array(values, name) for name, values in self.constants.items()],
+        )
+        proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+        inputs = (TensorSpec(name="x", shape=self.shape, dtype="float32"),)
+        return Model(name="net", graph=proto, inputs=inputs, outputs=(_spec(output, shape),))
+
+
+def _spec(name: str, shape: tuple[int, ...]) -> TensorSpec:
+    return TensorSpec(name=name, shape=shape, dtype="float32")
+
+
+def match(model: Model) -> layers.Network:
+    return matching.match(frontend.import_onnx(model), model)
+
+
+def kinds(network: layers.Network) -> list[str]:
+    return [type(layer).__name__ for layer in network.layers]
+
+
+def only(network: layers.Network, kind: type[layers.Layer]) -> Any:
+    (found,) = (layer for layer in network.layers if isinstance(layer, kind))
+    return found
+
+
+def conv_relu(*, activations: type = np.int8, weight_zero: int = 0) -> Model:
+    draw = Drawing((1, 2, 4, 5), activations=activations)
+    offset = 128 if activations is np.uint8 else 0
+    x = draw.quantized("x", 0.5, 3 + offset)
+    values = np.arange(36).reshape(2, 2, 3, 3).astype(np.int8)
+    w = draw.weights("w", values, np.array([0.25, 0.125]), axis=0, zero=weight_zero)
+    b = draw.weights("b", np.array([40, -80], np.int32), np.array([0.125, 0.0625]), axis=0)
+    draw.node("Conv", [x, w, b], "c", pads=[1, 0, 1, 0], strides=[2, 1])
+    draw.node("Relu", ["c"], "r")
+    return draw.model(draw.quantized("r", 0.2, -100 + offset), (1, 2, 2, 3))
+
+
+@pytest.mark.parametrize("activations", [np.int8, np.uint8])
+def test_a_convolution_takes_in_its_bias_and_activation(activations: type) -> None:
+    network = match(conv_relu(activations=activations))
+
+    conv = only(network, layers.Convolution)
+    assert kinds(network) == ["Quantize", "Convolution", "Transpose", "Dequantize"]
+    assert (conv.inputs[0].zero_point, conv.output.zero_point) == (3, -100)
+    assert conv.clamp == layers.Clamp(low=-100)
+    assert conv.bias.tolist() == [40, -80]
+    assert conv.weights.shape == (2, 3, 3, 2)
+    assert (conv.window.padding, conv.window.stride) == ((1, 0, 1, 0), (2, 1))
+    assert conv.nodes == ("Conv_c", "Relu_r")
+    assert conv.macs == 2 * 3 * 36
+
+
+def test_a_float_bias_is_brought_to_the_accumulators_scale() -> None:
+    draw = Drawing((1, 4))
+    w = draw.weights("w", np.ones((4, 2), np.int8), np.array(0.5), axis=0)
+    draw.node("MatMul", [draw.quantized("x", 0.1), w], "m")
+    draw.node("Add", ["m", draw.constant("b", np.array([1.0, -0.26], np.float32))], "s")
+
+    network = match(draw.model(draw.quantized("s"), (1, 2)))
+
+    assert only(network, layers.FullyConnected).bias.tolist() == [20, -5]
+
+
+def test_flattening_an_image_moves_the_columns_of_the_matrix_instead() -> None:
+    draw = Drawing((1, 2, 3, 4))
+    values = np.arange(48).reshape(24, 2).astype(np.int8)
+    draw.node("Flatten", [draw.quantized("x")], "f")
+    draw.node("MatMul", ["f", draw.weights("w", values, np.array(0.5), axis=0)], "m")
+
+    network = match(draw.model(draw.quantized("m"), (1, 2)))
+
+    weights = only(network, layers.FullyConnected).weights
+    assert kinds(network) == ["Quantize", "FullyConnected", "Dequantize"]
+    assert np.array_equal(weights, values.T.reshape(2, 2, 3, 4).transpose(0, 2, 3, 1).reshape(2, 24))
+
+
+def test_transposes_between_layouts_vanish() -> None:
+    draw = Drawing((1, 4, 5, 2))
+    draw.node("Transpose", ["x"], "t", perm=[0, 3, 1, 2])
+    draw.node("MaxPool", [draw.quantized("t")], "p", kernel_shape=[2, 2])
+    draw.node("Transpose", [draw.quantized("p")], "u", perm=[0, 2, 3, 1])
+
+    network = match(draw.model("u", (1, 3, 4, 2)))
+
+    assert kinds(network) == ["Quantize", "MaxPool", "Dequantize"]
+    assert only(network, layers.MaxPool).window.channels == 2
+
+
+def test_an_activation_with_quantizers_on_both_sides_becomes_the_layers_clamp() -> None:
+    draw = Drawing((1, 4))
+    draw.node("Add", [draw.quantized("x"), "x_dq"], "s")
+    draw.node("Relu", [draw.quantized("s", 0.2)], "r")
+
+    network = match(draw.model(draw.quantized("r", 0.2), (1, 4)))
+
+    assert kinds(network) == ["Quantize", "Addition", "Rescale", "Dequantize"]
+    fused = passes.fuse_clamps(network)
+    assert kinds(fused) == ["Quantize", "Addition", "Dequantize"]
+    assert only(fused, layers.Addition).clamp == layers.Clamp(low=0)
+    assert only(fused, layers.Addition).nodes == ("Add_s", "Relu_r")
+
+
+def test_a_clamp_that_others_do_not_want_stays_a_layer() -> None:
+    draw = Drawing((1, 4))
+    draw.node("Add", [draw.quantized("x"), "x_dq"], "s")
+    draw.node("Relu", [draw.quantized("s", 0.2)], "r")
+    draw.node("Add", [draw.quantized("r", 0.2), "s_dq"], "t")
+
+    network = match(draw.model(draw.quantized("t", 0.3), (1, 4)))
+
+    assert kinds(passes.fuse_clamps(network)) == ["Quantize", "Addition", "Rescale", "Addition", "Dequantize"]
+
+
+def test_layers_that_nobody_reads_are_dropped() -> None:
+    draw = Drawing((1, 4))
+    draw.node("Add", [draw.quantized("x"), "x_dq"], "s")
+    draw.quantized("s", 0.2)
+    draw.node("Relu", ["x_dq"], "r")
+
+    network = match(draw.model(draw.quantized("r", 0.1), (1, 4)))
+
+    assert "Addition" in kinds(network)
+    assert kinds(passes.drop_unused(network)) == ["Quantize", "Rescale", "Dequantize"]
+
+
+def test_clips_are_rounded_to_the_quantized_range() -> None:
+    draw = Drawing((1, 4))
+    bounds = {"low": -0.55, "high": 6.0}
+    names = [draw.constant(name, np.array(bound, np.float32)) for name, bound in bounds.items()]
+    draw.node("Add", [draw.quantized("x"), "x_dq"], "s")
+    draw.node("Clip", ["s", *names], "c")
+
+    network = match(draw.model(draw.quantized("c", 0.1, -20), (1, 4)))
+
+    assert only(network, layers.Addition).clamp == layers.Clamp(low=-26, high=40)
+
+
+def refusal(model: Model) -> ModelError:
+    with pytest.raises(ModelError) as caught:
+        emit(match(model))
+    return caught.value
+
+
+def test_every_layer_that_cannot_run_in_integers_is_named() -> None:
+    draw = Drawing((1, 4))
+    draw.node("Sigmoid", [draw.quantized("x")], "a")
+    draw.node("Relu", [draw.quantized("a")], "r")
+    draw.node("Tanh", ["r"], "b")
+    model = draw.model(draw.quantized("b"), (1, 4))
+
+    error = refusal(model)
+
+    assert error.message == (
+        "net cannot run in integers: layer 'Sigmoid_a' (sigmoid) has no integer kernel, or its result is not "
+        "quantized; layer 'Tanh_b' (tanh) has no integer kernel, or its result is not quantized"
+    )
+    assert error.hint == "quantize the inputs and outputs of these layers (QDQ), or take them out of the network"
+
+
+def test_a_layer_between_quantizers_that_reads_a_real_value_is_named() -> None:
+    draw = Drawing((1, 4))
+    draw.node("Add", ["x", draw.quantized("x")], "s")
+
+    error = refusal(draw.model(draw.quantized("s"), (1, 4)))
+
+    assert error.message == "net cannot run in integers: value 'x' is used before it is quantized"
+
+
+def test_weights_with_a_zero_point_are_refused() -> None:
+    error = refusal(conv_relu(weight_zero=2))
+
+    assert error.message == (
+        "net cannot run in integers: layer 'Conv_c': its weights have a zero point; quantize weights symmetrically"
+    )
+
+
+def test_sums_that_an_int32_cannot_hold_are_refused() -> None:
+    draw = Drawing((1, 4))
+    w = draw.weights("w", np.full((4, 1), 100, np.int8), np.array(1.0), axis=0)
+    b = draw.weights("b", np.array([2**31 - 1], np.int32), np.array(1.0), axis=0)
+    draw.node("MatMul", [draw.quantized("x", 1.0), w], "m")
+    draw.node("Add", ["m", b], "s")
+
+    error = refusal(draw.model(draw.quantized("s", 1e6), (1, 1)))
+
+    assert error.message == (
+        "layer 'MatMul_m' of net cannot run in 32-bit integers: "
+        "its sums can reach 2,147,534,847, and an int32 holds 2,147,483,647"
+    )
+    assert error.hint == "quantize the network anew with other calibration data, or with other ranges"
+
+
+def test_calls_of_one_shape_share_a_kernel() -> None:
+    draw = Drawing((1, 4))
+    x = draw.quantized("x")
+    for name in ("a", "b"):
+        draw.node("Add", [x, "x_dq"], name)
+        x = draw.quantized(name, 0.3)
+        draw.node("Relu", [x], f"{name}_relu")
+        x = draw.quantized(f"{name}_relu", 0.1)
+
+    program = emit(match(draw.model(x, (1, 4))))
+
+    additions = [call for call in program.calls if call.op == "add"]
+    assert len({call.kernel for call in additions}) == 1
+    assert len(program.kernels) < len(program.calls)
+    assert _names_known(program.constants, [name for call in program.calls for name in call.arguments[1:]])
+
+
+def _names_known(constants: Mapping[str, Array], names: list[str]) -> bool:
+    return {name for name in names if name.endswith(("_table", "_weights"))} <= set(constants)
