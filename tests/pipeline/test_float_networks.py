@@ -13,11 +13,13 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from edgecompress import compile as compiler
 from edgecompress import models
 from edgecompress.compile import assemble, c_math, c_text, emit_c, emit_weights, graph, link, operators
 from edgecompress.compile.program import Program
 from edgecompress.core import target as targets
 from edgecompress.core.values import Array, Model
+from edgecompress.deploy import qemu
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "mlperf_tiny"
 FLOAT_NETWORKS = ("ad_autoencoder", "ic_resnet8", "kws_dscnn", "sww_stream", "vww_mobilenetv1_025")
@@ -74,6 +76,15 @@ def test_a_float_network_has_as_many_calls_as_layers_that_compute(name: str, cal
     program = graph.to_program(models.load(EXAMPLES / f"{name}_fp32.onnx"), targets.load("host"))
 
     assert (len(program.calls), len(program.kernels)) == (calls, kernels)
+
+
+@pytest.mark.parametrize("core", ["mps2-an385", "mps2-an386"])
+def test_cores_with_and_without_a_float_unit_compute_the_bytes_of_this_machine(core: str, tmp_path: Path) -> None:
+    target = targets.load(core)
+    bundle = compiler.build(models.load(EXAMPLES / "sww_stream_fp32.onnx"), target, tmp_path / "bundle")
+
+    with qemu.connect(target, None) as device:
+        device.install(bundle)  # raises TransferError unless the board gives the test vectors byte for byte
 
 
 IMAGE = (1, 6, 7, 8)
