@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -147,3 +148,61 @@ def test_a_single_layer_is_within_one_step(name: str, distances: dict[str, int])
 def test_rounding_differs_somewhere(distances: dict[str, int]) -> None:
     assert max(distances.values()) == LARGEST_LSB
     assert distances["max_pool"] == 0
+
+
+# A network whose values lie in memory in another order than in ONNX, as int8 and as uint8.
+
+
+def flattened(dtype: type[np.integer]) -> onnx.ModelProto:
+    """x -> convolution -> flatten -> product -> softmax -> y; QuantizeLinear stands behind the flatten."""
+    draw = np.random.default_rng(6)
+    middle = 128 if dtype is np.uint8 else 0
+    constants = {
+        "conv_w": draw.integers(-127, 128, (5, 2, 3, 3)).astype(np.int8),
+        "dense_w": draw.integers(-127, 128, (80, 7)).astype(np.int8),
+        "w_scale": np.float32(0.01),
+        "w_zero": np.int8(0),
+    }
+    nodes = [
+        helper.make_node("DequantizeLinear", [f"{name}_w", "w_scale", "w_zero"], [f"{name}_real_w"])
+        for name in ("conv", "dense")
+    ]
+
+    def quantized(real: str, name: str, scale: float, zero_point: int) -> str:
+        constants.update({f"{name}_scale": np.float32(scale), f"{name}_zero": dtype(zero_point + middle)})
+        parameters = [f"{name}_scale", f"{name}_zero"]
+        nodes.append(helper.make_node("QuantizeLinear", [real, *parameters], [name], name=f"quantize_{name}"))
+        nodes.append(helper.make_node("DequantizeLinear", [name, *parameters], [f"{name}_back"]))
+        return f"{name}_back"
+
+    image = quantized("x", "image", 1 / 255, -128)
+    nodes.append(helper.make_node("Conv", [image, "conv_real_w"], ["conv"], name="conv"))
+    nodes.append(helper.make_node("Relu", ["conv"], ["relu"]))
+    nodes.append(helper.make_node("Flatten", ["relu"], ["flat"]))
+    features = quantized("flat", "features", 0.05, -128)
+    nodes.append(helper.make_node("MatMul", [features, "dense_real_w"], ["dense"], name="dense"))
+    logits = quantized("dense", "logits", 0.2, 11)
+    nodes.append(helper.make_node("Softmax", [logits], ["softmax"], axis=-1))
+    shapes = {"x": (1, 2, 6, 6), quantized("softmax", "scores", 1 / 256, -128): (1, 7)}
+    edges = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
+    initializers = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "flattened", edges[:1], edges[1:], initializers)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8])
+def test_values_are_found_in_another_order_and_type(dtype: type[np.integer], tmp_path: Path) -> None:
+    onnx.save(flattened(dtype), tmp_path / "flattened.onnx")
+    model = models.load(tmp_path / "flattened.onnx")
+    bundle = compiler.build(model, targets.load("host"), tmp_path / "bundle")
+
+    found = _rounding.compare_layers(bundle, model, bundle.vectors()[0])
+
+    held = {each.layer.onnx_output.name: (each.layer.op, each.alone) for each in found}
+    assert [(name, op) for name, (op, _) in held.items()] == [
+        ("image", "quantize"),
+        ("features", "conv2d"),
+        ("logits", "fully_connected"),
+        ("scores", "softmax"),
+    ]
+    assert max(alone for _, alone in held.values()) <= LARGEST_LSB
