@@ -148,7 +148,9 @@ def _output_scalars(layer: Any) -> list[int]:
 
 
 def _addition(layer: layers.Addition) -> Chosen:
-    first, second = sorted(layer.inputs, key=lambda value: -value.scale)
+    addend = layer.addend
+    operands = layer.inputs if addend is None else (*layer.inputs, addend.value)
+    first, second = sorted(operands, key=lambda value: -value.scale)
     shape = addition.Addition(elements=layer.output.elements, one_scale=first.scale == second.scale)
     part, total = addition.multipliers(first.scale, second.scale, layer.output.scale)
     zeros = (first.zero_point, second.zero_point, layer.output.zero_point)
@@ -158,7 +160,7 @@ def _addition(layer: layers.Addition) -> Chosen:
         build=lambda: addition.build(shape),
         scalars=shape.scalar_values(zeros, part, total, layer.clamp.low, layer.clamp.high),
         inputs=(first, second),
-        operands={} if layer.constant is None else {layer.inputs[1].name: layer.constant},
+        operands={} if addend is None else {addend.value.name: addend.numbers},
     )
 
 

@@ -105,11 +105,19 @@ class FullyConnected(Product):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Addend:
+    """A constant tensor: its value, and its numbers in the order of memory."""
+
+    value: Value
+    numbers: NDArray[np.int8]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Addition(Layer):
-    """The sum of two tensors, element by element; the second is `constant` when that is set."""
+    """The sum of two tensors, element by element; or of one tensor and a constant of the same shape, `addend`."""
 
     clamp: Clamp
-    constant: NDArray[np.int8] | None = None
+    addend: Addend | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

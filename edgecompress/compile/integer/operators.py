@@ -49,14 +49,9 @@ def _constant_added(builder: Builder, target: Target, expression: Any, data: Any
         scale=float(constant.scale.item()),
         zero_point=int(constant.zero_point.item()) - shift,
     )
+    addend = layers.Addend(value=second, numbers=np.ascontiguousarray(full, np.int8))
     return builder.emit(
-        target,
-        view.shape,
-        view.order,
-        layers.Addition,
-        inputs=(view.value, second),
-        clamp=target.clamp,
-        constant=np.ascontiguousarray(full, np.int8),
+        target, view.shape, view.order, layers.Addition, inputs=(view.value,), clamp=target.clamp, addend=addend
     )
 
 
