@@ -8,7 +8,7 @@ infinity or a NaN gives is some number, the same everywhere. The build forbids f
 
 from __future__ import annotations
 
-import re
+from edgecompress.compile import c_text
 
 FUNCTIONS = {
     "abs_float": """\
@@ -130,8 +130,4 @@ static inline float erf_float(float x) {
 
 def definitions(text: str) -> str:
     """Return the definitions that the functions called in some C text need, in order."""
-    needed: list[str] = []
-    for name in reversed(FUNCTIONS):
-        if re.search(rf"\b{name}\(", "".join([text, *(FUNCTIONS[other] for other in needed)])):
-            needed.insert(0, name)
-    return "".join(f"{FUNCTIONS[name]}\n" for name in needed)
+    return c_text.definitions(FUNCTIONS, text)

@@ -71,7 +71,7 @@ def inline_functions(text: str) -> str:
 def definitions(functions: Mapping[str, str], text: str) -> str:
     """Define the functions that the text calls, and those that they call; in `functions` callers stand last."""
     needed: list[str] = []
-    for name in reversed(functions):
+    for name in reversed(list(functions)):
         if re.search(rf"\b{name}\(", "".join([text, *(functions[other] for other in needed)])):
             needed.insert(0, name)
     return "".join(f"{functions[name]}\n" for name in needed)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from edgecompress.compile.kernels import convolution, depthwise
+from edgecompress.compile.kernels import convolution, depthwise, dsp_convolution
 from edgecompress.compile.kernels.product import Choose, Kernel, Product
 
-FAMILIES: Mapping[str, tuple[Choose, ...]] = {}
+FAMILIES: Mapping[str, tuple[Choose, ...]] = {"dsp": (dsp_convolution.choose,)}
 """Target feature -> its kernels; the best family first. The first kernel that takes a layer gets it."""
 
 GENERIC: tuple[Choose, ...] = (depthwise.choose, convolution.choose)

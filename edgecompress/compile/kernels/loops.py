@@ -34,7 +34,7 @@ class Buffer:
 
     def at(self, index: Expr) -> Expr:
         """The address of an element, for `call`."""
-        return builder.address_of(self._handle[index])
+        return self._handle.access_ptr("rw", offset=index)
 
 
 class Function:
