@@ -69,8 +69,8 @@ def test_more_than_one_step_is_explained_by_the_layer_that_makes_it(
 
     assert distance.value == 2
     assert distance.conditions["reason"] == (
-        "ONNX Runtime rounds float32 results, the device integers as TFLite does: given ONNX Runtime's own inputs, "
-        "quantize differs by 2 LSB from it; in sequence 1 differs, first quantize by 2 LSB"
+        "given ONNX Runtime's own inputs, quantize differs by 2 LSB from it, more than rounding explains; "
+        "in sequence 1 differs, first quantize by 2 LSB"
     )
     assert distance.conditions["layers compared on"] == "the 6 samples with the largest difference"
 
