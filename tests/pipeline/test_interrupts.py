@@ -55,13 +55,13 @@ def test_an_interrupted_run_leaves_nothing_half_written_and_goes_on(stage: str, 
 
     assert process.returncode == 130, err
     assert "error: interrupted; finished stages are kept, nothing half-written is left" in err
-    assert [path for path in folder.rglob(".*")] == []
+    assert list(folder.rglob(".*")) == []
     assert not any(str(folder) in words for entry in emulators for words in [entry] if _lives(entry))
 
     again = start(folder)
     _, err = again.communicate(timeout=120)
     assert again.returncode == 0, err
-    assert err.count("up to date") == list(("compress", *DONE_LINES)).index(stage)
+    assert err.count("up to date") == ["compress", *DONE_LINES].index(stage)
 
 
 def _lives(command_line: str) -> bool:
