@@ -2,45 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tvm
 from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
+from edgecompress.compile.frontend import Imported
 from edgecompress.core.values import Array
 
 _NHWC_TO_NCHW = [0, 3, 1, 2]
 _VIEWS = {"relax.flatten", "relax.squeeze", "relax.expand_dims"}
 
 
-def simplify(module: tvm.IRModule) -> tvm.IRModule:
+def simplify(imported: Imported) -> Imported:
     """Fold constants and normalisations, read channels-last images in place, and split by slices.
 
-    The variables that stay keep their names.
+    The variables that stay keep their names; what is computed on the way is of the same ONNX nodes.
     """
+    module = relax.transform.FoldConstant()(imported.module)
+    simplifier = _Simplifier(imported.origin)
+    functions = dict(module.functions.items())
+    functions[module.get_global_var("main")] = simplifier.visit_expr(module["main"])
+    module = relax.transform.DeadCodeElimination()(tvm.IRModule(functions))
     module = relax.transform.FoldConstant()(module)
-    module.update_func(module.get_global_var("main"), _Simplifier().visit_expr(module["main"]))
-    module = relax.transform.DeadCodeElimination()(module)
-    module = relax.transform.DecomposeOpsForInference()(module)
-    module = relax.transform.FoldConstant()(module)
-    return relax.transform.CanonicalizeBindings()(module)
+    return Imported(module=relax.transform.CanonicalizeBindings()(module), origin=simplifier.origin)
 
 
 @mutator
 class _Simplifier(PyExprMutator):  # type: ignore[misc]
-    """Rewrites calls one by one, in graph order."""
+    """Rewrites calls one by one, in graph order. `origin` says which ONNX nodes its variables come from."""
 
-    def __init__(self) -> None:
+    def __init__(self, origin: Mapping[str, tuple[str, ...]]) -> None:
         super().__init__()
+        self.origin = dict(origin)
+        self._current = ""
         self._rules: dict[str, Callable[[relax.Call], relax.Expr]] = {
-            "relax.nn.conv1d": self._conv1d,
             "relax.nn.conv2d": self._conv2d,
             "relax.permute_dims": self._permute_dims,
             "relax.power": self._power,
             **dict.fromkeys(_VIEWS, self._view),
         }
+
+    def visit_var_binding_(self, binding: relax.VarBinding) -> None:
+        self._current = binding.var.name
+        super().visit_var_binding_(binding)
 
     def visit_call_(self, call: relax.Call) -> relax.Expr:
         call = super().visit_call_(call)
@@ -50,7 +57,7 @@ class _Simplifier(PyExprMutator):  # type: ignore[misc]
     def visit_tuple_getitem_(self, item: relax.TupleGetItem) -> relax.Expr:
         item = super().visit_tuple_getitem_(item)
         source = self._producer(item.tuple_value, "relax.nn.batch_norm")
-        if source is not None and item.index == 0:
+        if source is not None and item.index == 0 and all(map(_is_constant, source.args[1:])):
             return self._batch_norm(source)
         source = self._producer(item.tuple_value, "relax.split")
         return _slice(source, item) if source is not None else item
@@ -59,6 +66,12 @@ class _Simplifier(PyExprMutator):  # type: ignore[misc]
         """Return the call that computes a value, when it calls one of these operators."""
         call = self.lookup_binding(value) if isinstance(value, relax.Var) else value
         return call if isinstance(call, relax.Call) and getattr(call.op, "name", "") in names else None
+
+    def _emit(self, value: relax.Expr) -> relax.Var:
+        """Compute a part of the current variable's new value."""
+        part = self.builder_.emit(value, name_hint=f"{self._current}_part")
+        self.origin[part.name] = self.origin.get(self._current, ())
+        return part
 
     def _view(self, call: relax.Call) -> relax.Expr:
         """Flatten, squeeze, expand_dims: the same bytes under another shape."""
@@ -74,38 +87,20 @@ class _Simplifier(PyExprMutator):  # type: ignore[misc]
     def _power(self, call: relax.Call) -> relax.Expr:
         """x^2, x^3, x^0.5, x^-1 and x^1 as what they are."""
         base, exponent = call.args
-        if not isinstance(exponent, tvm.ir.GenericConst):
-            return call
-        values = np.unique(exponent.value.numpy())
+        values = np.unique(exponent.value.numpy()) if _is_constant(exponent) else np.array([])
         match values.tolist():
             case [1.0]:
                 return base
             case [2.0]:
                 return relax.op.multiply(base, base)
             case [3.0]:
-                return relax.op.multiply(relax.op.multiply(base, base), base)
+                return relax.op.multiply(self._emit(relax.op.multiply(base, base)), base)
             case [0.5]:
                 return relax.op.sqrt(base)
             case [-1.0]:
                 return relax.op.divide(relax.const(1.0, "float32"), base)
-        return call
-
-    def _conv1d(self, call: relax.Call) -> relax.Expr:
-        """A convolution over time is one over an image of one row."""
-        attributes, (data, weights) = call.attrs, call.args
-        left, right = (int(side) for side in attributes.padding)
-        image = self.builder_.emit(relax.op.expand_dims(data, 2))
-        convolved = self.builder_.emit(
-            relax.op.nn.conv2d(
-                image,
-                relax.const(np.expand_dims(weights.value.numpy(), 2)),
-                strides=[1, int(attributes.strides[0])],
-                padding=[0, left, 0, right],
-                dilation=[1, int(attributes.dilation[0])],
-                groups=int(attributes.groups),
-            )
-        )
-        return relax.op.reshape(convolved, call.ty.shape)
+            case _:
+                return call
 
     def _conv2d(self, call: relax.Call) -> relax.Expr:
         """Read a channels-last image where it lies, and zeros around an image without a copy of it."""
@@ -137,7 +132,7 @@ class _Simplifier(PyExprMutator):  # type: ignore[misc]
         gamma, beta, mean, variance = (constant.value.numpy().astype("float64") for constant in statistics)
         factor = gamma / np.sqrt(variance + float(call.attrs.epsilon))
         shape = (1, -1, *[1] * (data.ty.ndim - 2))
-        scaled = self.builder_.emit(relax.op.multiply(data, _constant(factor.reshape(shape))))
+        scaled = self._emit(relax.op.multiply(data, _constant(factor.reshape(shape))))
         return relax.op.add(scaled, _constant((beta - mean * factor).reshape(shape)))
 
 
@@ -161,6 +156,10 @@ def _zero_border(pad: relax.Call) -> list[int] | None:
         return None
     top, bottom, left, right = widths[4:]
     return [top, left, bottom, right]
+
+
+def _is_constant(value: relax.Expr) -> bool:
+    return isinstance(value, tvm.ir.GenericConst)
 
 
 def _constant(values: Array) -> relax.Expr:

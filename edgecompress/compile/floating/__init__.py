@@ -15,7 +15,8 @@ from edgecompress.core.values import Model
 def to_program(imported: Imported, model: Model) -> Program:
     """Lower a float network: a kernel for each group of operators that can share their loops."""
     transform = relax.transform
-    legal = transform.LegalizeOps(layers.LEGALIZE, skip_ops=list(flat.VIEWS))(simplify.simplify(imported.module))
+    simple = simplify.simplify(imported)
+    legal = transform.LegalizeOps(layers.LEGALIZE, skip_ops=list(flat.VIEWS))(simple.module)
     grouped = tvm.transform.Sequential([transform.AnnotateTIROpPattern(), transform.FuseOps()])(legal)
     fused = tvm.transform.Sequential([transform.FuseTIR(), transform.DeadCodeElimination()])(grouped)
-    return flat.read(fused, provenance.trace(legal["main"], grouped, imported.origin), model)
+    return flat.read(fused, provenance.trace(legal["main"], grouped, simple.origin), model)

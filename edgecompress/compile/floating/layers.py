@@ -1,4 +1,4 @@
-"""Float convolution, pooling and matrix multiplication as tensor expressions that can be register-tiled.
+"""Float convolution and matrix multiplication as tensor expressions that can be register-tiled.
 
 A tile of neighbouring results is computed at a time and kept in registers: a loaded weight then serves every pixel of
 the tile, a loaded input every channel. Weights are packed beforehand so that the inner loop reads them in order.
@@ -7,7 +7,7 @@ the tile, a loaded input every channel. Weights are packed beforehand so that th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import product
 
 import numpy as np
@@ -26,25 +26,26 @@ DEPTHWISE_ACCUMULATORS = 8
 _OUT_ELEMENTWISE_FUSABLE = 4
 """relax.OpPatternKind: elementwise operators that follow may be fused into this kernel."""
 
-Pixels = Callable[[tirx.Var, tirx.Expr, tirx.Expr, tirx.Expr], tirx.Expr]
-"""An image as a function of (n, c, y, x)."""
+Pixels = Callable[..., tirx.Expr]
+"""An image as a function of (n, c, *position)."""
 
 
-def legalize_conv2d(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
-    """Lower a 2-D convolution (data NCHW or NHWC, output NCHW); computed weights take TVM's own way."""
+def legalize_convolution(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
+    """Lower a convolution in 1, 2 or 3 dimensions (output channels first); computed weights take TVM's own way."""
     data, weights = call.args
     if not isinstance(weights, tvm.ir.GenericConst):
         return _by_tvm(builder, call)
-    _, channels, height, width = _shape(call)
+    _, channels, *extents = _shape(call)
     group_channels = channels // int(call.attrs.groups)
     accumulators = ACCUMULATORS if group_channels > 1 else DEPTHWISE_ACCUMULATORS
-    tile = choose_tile((group_channels, height, width), accumulators)
+    tile = choose_tile((group_channels, *extents), accumulators)
     packed = relax.const(pack(weights.value.numpy(), tile[0]))
+    name = f"conv{len(extents)}d"
     return builder.call_te(
-        lambda x, w: _conv2d(x, w, call, tile),
+        lambda x, w: _convolution(x, w, call, tile),
         data,
         packed,
-        primfunc_name_hint="conv2d" if group_channels > 1 else "depthwise_conv2d",
+        primfunc_name_hint=name if group_channels > 1 else f"depthwise_{name}",
         primfunc_attrs={"op_pattern": _OUT_ELEMENTWISE_FUSABLE},
     )
 
@@ -66,7 +67,9 @@ def legalize_matmul(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr
 
 
 LEGALIZE: dict[str, Callable[[relax.BlockBuilder, relax.Call], relax.Expr]] = {
-    "relax.nn.conv2d": legalize_conv2d,
+    "relax.nn.conv1d": legalize_convolution,
+    "relax.nn.conv2d": legalize_convolution,
+    "relax.nn.conv3d": legalize_convolution,
     "relax.matmul": legalize_matmul,
 }
 """What replaces TVM's lowering of an operator."""
@@ -96,61 +99,66 @@ def _divisors(number: int, limit: int) -> list[int]:
 
 
 def _shape(value: relax.Expr) -> tuple[int, ...]:
-    return tuple(int(extent) for extent in value.ty.shape.values)
+    return _integers(value.ty.shape.values)
 
 
 def _by_tvm(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
     return call.op.get_attr("FLegalize")(builder, call)
 
 
-def _conv2d(x: te.Tensor, w: te.Tensor, call: relax.Call, tile: tuple[int, ...]) -> te.Tensor:
-    """Convolve x with packed weights w (outputs / t, inputs of a group, height, width, t)."""
+def _convolution(x: te.Tensor, w: te.Tensor, call: relax.Call, tile: tuple[int, ...]) -> te.Tensor:
+    """Convolve x with packed weights w (outputs / t, inputs of a group, *kernel, t)."""
     attributes = call.attrs
-    (stride_y, stride_x), (dilation_y, dilation_x) = _pair(attributes.strides), _pair(attributes.dilation)
-    _, group_inputs, kernel_y, kernel_x, together = (int(extent) for extent in w.shape)
+    strides, dilations = _integers(attributes.strides), _integers(attributes.dilation)
+    _, group_inputs, *kernel, together = _integers(w.shape)
     shape = _shape(call)
     group_outputs = shape[1] // int(attributes.groups)
-    padded = _pad(x, str(attributes.data_layout), tuple(int(side) for side in attributes.padding), 0.0)
-    channel = te.reduce_axis((0, group_inputs), "ic")
-    ky, kx = te.reduce_axis((0, kernel_y), "ky"), te.reduce_axis((0, kernel_x), "kx")
+    padded = _pad(x, str(attributes.data_layout), _integers(attributes.padding))
+    channel = te.reduce_axis((0, group_inputs), "channel")
+    taps = [te.reduce_axis((0, extent), "tap") for extent in kernel]
 
-    def sum_products(n: tirx.Var, c: tirx.Var, y: tirx.Var, x: tirx.Var) -> tirx.Expr:
+    def sum_products(n: tirx.Var, c: tirx.Var, *position: tirx.Var) -> tirx.Expr:
         source = (c // group_outputs) * group_inputs + channel
-        value = padded(n, source, y * stride_y + ky * dilation_y, x * stride_x + kx * dilation_x)
-        return te.sum(value * w[c // together, channel, ky, kx, c % together], axis=[channel, ky, kx])
+        at = [p * s + tap * d for p, s, tap, d in zip(position, strides, taps, dilations, strict=True)]
+        weight = w[c // together, channel, *taps, c % together]
+        return te.sum(padded(n, source, *at) * weight, axis=[channel, *taps])
 
-    order = [0, 2, 1, 3] if group_outputs > 1 else [0, 1, 2, 3]
+    order = list(range(len(shape)))
+    if group_outputs > 1:  # all channels of a row, so that it is padded once
+        order[1], order[2] = 2, 1
     return te.compute(shape, sum_products, name="sums", attrs={TILE: [1, *tile], ORDER: order})
 
 
-def _pad(x: te.Tensor, layout: str, padding: tuple[int, ...], value: float) -> Pixels:
-    """Read an image (NCHW or NHWC) with `value` around it, by (top, left, bottom, right)."""
+def _pad(x: te.Tensor, layout: str, padding: tuple[int, ...]) -> Pixels:
+    """Read an image (channels first, or NHWC) with zeros around it; `padding` has all begins, then all ends."""
 
-    def unpadded(n: tirx.Var, c: tirx.Expr, row: tirx.Expr, column: tirx.Expr) -> tirx.Expr:
-        return x[n, row, column, c] if layout == "NHWC" else x[n, c, row, column]
+    def unpadded(n: tirx.Var, c: tirx.Expr, *position: tirx.Expr) -> tirx.Expr:
+        return x[n, *position, c] if layout == "NHWC" else x[n, c, *position]
 
     if not any(padding):
         return unpadded
-    top, left, bottom, right = padding
-    batch, *extents = (int(extent) for extent in x.shape)
-    height, width, channels = extents if layout == "NHWC" else (*extents[1:], extents[0])
+    batch, *extents = _integers(x.shape)
+    channels = extents.pop(-1 if layout == "NHWC" else 0)
+    begins, ends = padding[: len(extents)], padding[len(extents) :]
+    sizes = [before + extent + after for before, extent, after in zip(begins, extents, ends, strict=True)]
 
-    def bordered(n: tirx.Var, c: tirx.Var, row: tirx.Var, column: tirx.Var) -> tirx.Expr:
-        inside = tirx.all(row >= top, row < height + top, column >= left, column < width + left)
-        return tirx.if_then_else(inside, unpadded(n, c, row - top, column - left), tirx.const(value, "float32"))
+    def bordered(n: tirx.Var, c: tirx.Var, *position: tirx.Var) -> tirx.Expr:
+        triples = list(zip(position, begins, extents, strict=True))
+        inside = [tirx.all(p >= before, p < before + extent) for p, before, extent in triples]
+        value = unpadded(n, c, *(p - before for p, before, _ in triples))
+        return tirx.if_then_else(tirx.all(*inside), value, tirx.const(0.0, "float32"))
 
-    copy = te.compute((batch, channels, height + top + bottom, width + left + right), bordered, name="pad")
-    return lambda n, c, row, column: copy[n, c, row, column]
+    copy = te.compute((batch, channels, *sizes), bordered, name="pad")
+    return lambda *index: copy[index]
 
 
-def _pair(values: tvm.ir.Array) -> tuple[int, int]:
-    first, second = (int(value) for value in values)
-    return first, second
+def _integers(values: Iterable[tirx.Expr]) -> tuple[int, ...]:
+    return tuple(int(value) for value in values)
 
 
 def _dense(x: te.Tensor, w: te.Tensor, tile: tuple[int, ...]) -> te.Tensor:
     """Multiply x (..., inputs) with packed weights w (outputs / t, inputs, t)."""
-    blocks, inputs, together = (int(extent) for extent in w.shape)
+    blocks, inputs, together = _integers(w.shape)
     k = te.reduce_axis((0, inputs), "k")
 
     def sum_products(*index: tirx.Var) -> tirx.Expr:

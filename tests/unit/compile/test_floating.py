@@ -137,6 +137,31 @@ def test_an_output_that_is_read_again_and_one_that_is_an_input_are_filled() -> N
     assert program.calls[2].kernel == program.calls[3].kernel == "copy_1"
 
 
+def test_a_convolution_over_time_is_fused_too() -> None:
+    program = compiled(
+        [node("Conv", ["x", "w", "b"], "conv", pads=[1, 1]), node("Relu", ["conv"], "y")],
+        {"x": [1, 4, 16]},
+        {"y": [1, 8, 16]},
+        w=ones(8, 4, 3),
+        b=ones(8),
+    )
+
+    named = [(call.op, call.onnx_nodes, call.macs) for call in program.calls]
+    assert named == [("conv1d", ("conv", "y"), 8 * 16 * 4 * 3)]
+
+
+def test_what_a_rewrite_adds_is_of_the_same_onnx_node() -> None:
+    program = compiled(
+        [node("Pow", ["x", "three"], "cube"), node("GlobalMaxPool", ["cube"], "y")],
+        {"x": [1, 4, 3, 3]},
+        {"y": [1, 4, 1, 1]},
+        three=np.array(3, np.float32),
+    )
+
+    assert {label for call in program.calls for label in call.onnx_nodes} == {"cube", "y"}
+    assert all(call.onnx_nodes for call in program.calls)
+
+
 def test_a_normalisation_by_constants_is_one_factor_and_one_shift() -> None:
     parts = {name: ones(3) for name in ("scale", "shift", "mean", "variance")}
     program = compiled(
