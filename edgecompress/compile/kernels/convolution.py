@@ -69,63 +69,79 @@ def pack(weights: NDArray[np.int8], shape: Convolution) -> NDArray[np.int8]:
 
 def build(shape: Convolution) -> tirx.PrimFunc:
     """Write the kernel: (input, packed weights, requantisation table, output, scalars)."""
-    window = shape.window.flattened()
-    rows_out, columns_out = window.output_height, window.output_width
-    taps = window.kernel[0] * window.kernel[1] * window.channels // shape.groups
     function = Function()
     with function.body():
-        image = function.argument("input", window.height * window.width * window.channels, "int8")
-        weights = function.argument("weights", shape.outputs * taps, "int8")
-        table = function.argument("table", shape.outputs * Epilogue.COLUMNS, "int32")
-        output = function.argument("output", rows_out * columns_out * shape.outputs, "int8")
-        scalars = {name: function.scalar(name) for name in shape.scalars}
-        rows = Rows(window, image, scalars.get("input_zero"))
-        per_group = shape.outputs // shape.groups
-        with loop("y", rows_out) as y:
-            rows.load(y)
-            for first_x, tiles_x, pixels in split(columns_out, TILE_PIXELS):
-                with loop("tile_x", tiles_x) as tile_x, loop("group", shape.groups) as group:
-                    x = first_x + tile_x * pixels
-                    for first_channel, tiles, channels in split(per_group, TILE_CHANNELS):
-                        with loop("tile", tiles) as tile:
-                            channel = group * per_group + first_channel + tile * channels
-                            tile_weights = (group * per_group + first_channel + tile * channels) * taps
-                            sums = temporary("sums", pixels * channels, "int32")
-                            for i in range(pixels * channels):
-                                sums[i] = int32(0)
-                            _sum(shape, window, rows, weights, sums, y, x, group, tile_weights, pixels, channels)
-                            for c in range(channels):
-                                indices = range(c, pixels * channels, channels)
-                                results = shape.epilogue.apply(sums, indices, table, channel + c, scalars)
-                                for p, result in enumerate(results):
-                                    output[(y * columns_out + x + p) * shape.outputs + channel + c] = result
+        writer = _Writer(shape, function)
+        with loop("y", writer.window.output_height) as y:
+            writer.rows.load(y)
+            writer.write_row(y)
     return function.finish()
 
 
-def _sum(
-    shape: Convolution,
-    window: Window,
-    rows: Rows,
-    weights: Buffer,
-    sums: Buffer,
-    y: Expr,
-    x: Expr,
-    group: Expr,
-    tile_weights: Expr,
-    pixels: int,
-    channels: int,
-) -> None:
-    """Add the products of one tile to its sums."""
-    depth = window.channels // shape.groups
-    contiguous = shape.groups == 1 and window.dilation[1] == 1
-    columns, run = (1, window.kernel[1] * depth) if contiguous else (window.kernel[1], depth)
-    unroll = max(step for step in range(1, UNROLL + 1) if run % step == 0)
-    with loop("tap_y", window.kernel[0]) as tap_y, loop("tap_x", columns) as tap_x, loop("step", run // unroll) as step:
-        for u in range(unroll):
-            k = step * unroll + u
-            at = tile_weights + ((tap_y * columns + tap_x) * run + k) * channels
-            taps = [int32(weights[at + c]) for c in range(channels)]
-            for p in range(pixels):
-                value = int32(rows.buffer[rows.start(y, tap_y, x + p, tap_x) + group * depth + k])
-                for c in range(channels):
-                    sums[p * channels + c] += value * taps[c]
+@dataclass(frozen=True, kw_only=True)
+class _Tile:
+    """`pixels` neighbours of row `y` from column `x`, in `channels` output channels from `channel`, of one group."""
+
+    y: Expr
+    x: Expr
+    group: Expr
+    channel: Expr
+    pixels: int
+    channels: int
+
+
+class _Writer:
+    """Writes the parts of the kernel."""
+
+    def __init__(self, shape: Convolution, function: Function) -> None:
+        self.window = window = shape.window.flattened()
+        self._shape = shape
+        self._depth = window.channels // shape.groups
+        self._taps = window.kernel[0] * window.kernel[1] * self._depth
+        image = function.argument("input", window.height * window.width * window.channels, "int8")
+        self._weights = function.argument("weights", shape.outputs * self._taps, "int8")
+        self._table = function.argument("table", shape.outputs * Epilogue.COLUMNS, "int32")
+        pixels = window.output_height * window.output_width
+        self._output = function.argument("output", pixels * shape.outputs, "int8")
+        self._scalars = {name: function.scalar(name) for name in shape.scalars}
+        self.rows = Rows(window, image, self._scalars.get("input_zero"))
+
+    def write_row(self, y: Expr) -> None:
+        """Compute a row of the output, tile by tile: whole tiles first, then what is left of pixels and channels."""
+        per_group = self._shape.outputs // self._shape.groups
+        for first_x, tiles_x, pixels in split(self.window.output_width, TILE_PIXELS):
+            with loop("tile_x", tiles_x) as tile_x, loop("group", self._shape.groups) as group:
+                x = first_x + tile_x * pixels
+                for first, tiles, channels in split(per_group, TILE_CHANNELS):
+                    with loop("tile", tiles) as tile:
+                        channel = group * per_group + first + tile * channels
+                        self._tile(_Tile(y=y, x=x, group=group, channel=channel, pixels=pixels, channels=channels))
+
+    def _tile(self, tile: _Tile) -> None:
+        sums = temporary("sums", tile.pixels * tile.channels, "int32")
+        for i in range(tile.pixels * tile.channels):
+            sums[i] = int32(0)
+        self._add_products(tile, sums)
+        for c in range(tile.channels):
+            indices = range(c, tile.pixels * tile.channels, tile.channels)
+            results = self._shape.epilogue.apply(sums, indices, self._table, tile.channel + c, self._scalars)
+            for p, result in enumerate(results):
+                pixel = tile.y * self.window.output_width + tile.x + p
+                self._output[pixel * self._shape.outputs + tile.channel + c] = result
+
+    def _add_products(self, tile: _Tile, sums: Buffer) -> None:
+        """Add the products of a tile to its sums, in runs of inputs that lie side by side."""
+        height, width = self.window.kernel
+        contiguous = self._shape.groups == 1 and self.window.dilation[1] == 1
+        columns, run = (1, width * self._depth) if contiguous else (width, self._depth)
+        unroll = max(step for step in range(1, UNROLL + 1) if run % step == 0)
+        with loop("tap_y", height) as tap_y, loop("tap_x", columns) as tap_x, loop("step", run // unroll) as step:
+            for u in range(unroll):
+                k = step * unroll + u
+                at = tile.channel * self._taps + ((tap_y * columns + tap_x) * run + k) * tile.channels
+                taps = [int32(self._weights[at + c]) for c in range(tile.channels)]
+                for p in range(tile.pixels):
+                    start = self.rows.start(tile.y, tap_y, tile.x + p, tap_x)
+                    value = int32(self.rows.buffer[start + tile.group * self._depth + k])
+                    for c in range(tile.channels):
+                        sums[p * tile.channels + c] += value * taps[c]
