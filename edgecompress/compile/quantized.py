@@ -89,12 +89,15 @@ def scale(x: NDArray[np.int64], by: Multiplier) -> NDArray[np.int64]:
 
 
 def rescale_table(source: tuple[float, int], target: tuple[float, int], bounds: tuple[int, int]) -> NDArray[np.int8]:
-    """What -128 … 127 become at another (scale, zero point), limited to `bounds` (TFLite's Requantize)."""
-    numbers = np.arange(INT8_MIN, INT8_MAX + 1, dtype=np.int64) - source[1]
-    factor = multiplier(float(np.float64(source[0]) / np.float64(target[0])))
-    if factor.shift > 22:
-        raise ValueError(f"a change of scale by {source[0] / target[0]:g} overflows int32")
-    return np.clip(scale(numbers, factor) + target[1], *bounds).astype(np.int8)
+    """What -128 … 127 become at another (scale, zero point), limited to `bounds`.
+
+    A table can hold what ONNX defines, dequantize and quantize in single precision with ties to even; TFLite's double
+    rounding is one off for up to a quarter of the numbers where the scales are close.
+    """
+    (scale_in, zero_in), (scale_out, zero_out) = source, target
+    real = np.arange(INT8_MIN - zero_in, INT8_MAX + 1 - zero_in).astype(np.float32) * np.float32(scale_in)
+    numbers = np.rint(real / np.float32(scale_out)) + np.float32(zero_out)
+    return np.asarray(np.clip(numbers, *bounds).astype(np.int8))
 
 
 def folded_bias(

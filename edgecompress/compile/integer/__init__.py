@@ -23,5 +23,5 @@ def to_program(imported: Imported, model: Model, target: Target) -> Program:
 
     Raises ModelError that names every ONNX node which has no integer kernel, or whose numbers do not fit int32.
     """
-    network = passes.drop_unused(passes.fuse_clamps(match(imported, model)))
+    network = passes.fuse_clamps(passes.drop_unused(match(imported, model)))
     return emit(drop_dead_channels(network), target.features)

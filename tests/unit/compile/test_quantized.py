@@ -118,11 +118,17 @@ def test_the_table_of_exponentials_ends_where_the_argument_leaves_its_range() ->
 
 
 @given(st.floats(0.001, 10), st.floats(0.001, 10), st.integers(-128, 127), st.integers(-128, 127))
-def test_a_rescale_table_is_at_most_one_off(scale: float, new: float, zero: int, new_zero: int) -> None:
+def test_a_rescale_table_holds_the_nearest_numbers(scale: float, new: float, zero: int, new_zero: int) -> None:
     table = quantized.rescale_table((scale, zero), (new, new_zero), (-128, 127))
 
     exact = np.clip((np.arange(-128, 128) - zero) * scale / new + new_zero, -128, 127)
-    assert np.abs(table - exact).max() <= 1
+    assert np.abs(table - exact).max() <= 0.5 + 1e-3
+
+
+def test_a_rescale_table_rounds_ties_to_even() -> None:
+    table = quantized.rescale_table((0.5, 0), (1.0, 0), (-128, 127))
+
+    assert table[128 + np.array([1, 3, 5, -1, -3])].tolist() == [0, 2, 2, 0, -2]
 
 
 def test_a_rescale_table_at_the_same_scale_only_clamps() -> None:
