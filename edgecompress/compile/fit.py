@@ -1,13 +1,10 @@
 """Does a program fit a target? Bounds that hold before any compiler runs: never below what the device will show.
 
-Weights and arena are exact. Code and stack are bounded from the generated C by figures measured over the compilers and
-cores that tests/pipeline builds for (docs/decisions.md); a test holds every bound against the linked firmware.
+Weights and arena are exact; code and stack are bounded from the generated C (code_bound.py).
 """
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import computed_field
 
-from edgecompress.compile import c_text
+from edgecompress.compile import code_bound, emit_c
 from edgecompress.compile.emit_weights import constant_names
 from edgecompress.compile.memory import ALIGNMENT
 from edgecompress.core.bundle import Arena, Sizes
@@ -30,13 +27,6 @@ STACK_ROOM_BYTES = 2048
 """What device_runtime's linker script wants left for the stack; a test compares them."""
 
 RUNTIME_STACK_BYTES = 768
-FRAME_BYTES = 160
-FRAME_BYTES_PER_VARIABLE = 8
-CODE_BYTES_PER_KERNEL = 1280
-CODE_BYTES_PER_OPERATION = 2.5
-CODE_BYTES_PER_SHORT_LOOP = 320
-SHORT_LOOP = 16
-"""gcc -O3 unrolls loops of up to 16 turns completely."""
 CODE_BYTES_PER_CALL = 96
 
 
@@ -51,14 +41,9 @@ class RuntimeBounds:
 
 RUNTIME = {
     "bare": RuntimeBounds(flash_bytes=8 * 1024, ram_bytes=1024, code_factor=1),
-    "linux": RuntimeBounds(flash_bytes=32 * 1024, ram_bytes=128 * 1024, code_factor=3),
+    "linux": RuntimeBounds(flash_bytes=32 * 1024, ram_bytes=128 * 1024, code_factor=2),
 }
 NAMED_TENSORS = 3
-
-_OPERATION = re.compile(r"[-+*/%<>=&|^?\[]+")
-_LOOP = re.compile(r"; \w+ < (\d+); \+\+")
-_VARIABLE = re.compile(r"^\s*(?:float|u?int\d+_t) \w+( = |;)", re.MULTILINE)
-_LOCAL_ARRAY = re.compile(r"^\s*(\w+) \w+\[(\d+)\];", re.MULTILINE)
 
 
 class Fit(FileValue):
@@ -118,8 +103,9 @@ def estimate(program: Program, kernels: Mapping[str, CKernel], arena: Arena, tar
     """Bound what the program will need on the target."""
     runtime = RUNTIME[target.system]
     weights = weights_bytes(program)
-    code = code_bound(program, kernels) * runtime.code_factor
-    stack = stack_bound(kernels)
+    source = emit_c.model_sources(program, kernels, arena)["model.c"]
+    code = (code_bound.code_bytes(source) + CODE_BYTES_PER_CALL * len(program.calls)) * runtime.code_factor
+    stack = max(RUNTIME_STACK_BYTES + code_bound.frame_bytes(source), STACK_ROOM_BYTES)
     peak = [p for p in arena.placements if p.first <= arena.peak_layer <= p.last]
     return Fit(
         model=program.name,
@@ -152,28 +138,3 @@ def weights_bytes(program: Program) -> int:
     names = constant_names(program)
     sizes = {name: np.asarray(program.constants[key]).nbytes for key, name in names.items()}
     return sum(-(-size // ALIGNMENT) * ALIGNMENT for size in sizes.values())
-
-
-def code_bound(program: Program, kernels: Mapping[str, CKernel]) -> int:
-    """Bound the code of the kernels and of the calls on a Cortex-M, of whichever architecture."""
-    used = {call.kernel for call in program.calls}
-    return sum(_kernel_code_bound(kernels[name]) for name in used) + CODE_BYTES_PER_CALL * (len(program.calls) + 1)
-
-
-def stack_bound(kernels: Mapping[str, CKernel]) -> int:
-    """Bound the stack: the runtime's deepest path and the largest frame of a kernel, or what the linker wants left."""
-    frames = [_frame_bound(kernel) for kernel in kernels.values()]
-    return max(RUNTIME_STACK_BYTES + max(frames, default=0), STACK_ROOM_BYTES)
-
-
-def _kernel_code_bound(kernel: CKernel) -> int:
-    operations = len(_OPERATION.findall(kernel.source))
-    short_loops = sum(int(turns) <= SHORT_LOOP for turns in _LOOP.findall(kernel.source))
-    unrolled = CODE_BYTES_PER_SHORT_LOOP * short_loops
-    return CODE_BYTES_PER_KERNEL + math.ceil(CODE_BYTES_PER_OPERATION * operations) + unrolled
-
-
-def _frame_bound(kernel: CKernel) -> int:
-    widths = {ctype: np.dtype(dtype).itemsize for dtype, ctype in c_text.TYPES.items()}
-    arrays = sum(widths[ctype] * int(count) for ctype, count in _LOCAL_ARRAY.findall(kernel.source))
-    return FRAME_BYTES + FRAME_BYTES_PER_VARIABLE * len(_VARIABLE.findall(kernel.source)) + arrays

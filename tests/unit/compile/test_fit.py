@@ -109,19 +109,3 @@ def test_a_linked_firmware_that_is_too_big_is_refused(
 
     with pytest.raises(DoesNotFitError, match=r"^two layers needs 70,000 bytes of flash; board has 65,536$"):
         fit.check_linked(sizes, bound)
-
-
-def test_a_larger_frame_makes_a_larger_stack_bound(two_kernels: dict[str, CKernel]) -> None:
-    deep = "".join(f"  int32_t v_{i} = x[{i}];\n" for i in range(300))
-    kernel = CKernel(name="deep", source=f"static void deep(int32_t *x) {{\n{deep}}}\n", workspaces=())
-
-    assert fit.stack_bound(two_kernels) == fit.STACK_ROOM_BYTES
-    assert fit.stack_bound({**two_kernels, "deep": kernel}) > 300 * 4
-
-
-def test_local_arrays_count_to_the_stack() -> None:
-    def kernel(count: int) -> CKernel:
-        source = f"static void k(void) {{\n  float sums[{count}];\n  int8_t few[3];\n}}\n"
-        return CKernel(name="k", source=source, workspaces=())
-
-    assert fit.stack_bound({"k": kernel(1000)}) - fit.stack_bound({"k": kernel(900)}) == 400
