@@ -13,19 +13,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import onnx
 import tvm
-from tvm import relax, tirx
+from tvm import relax
 from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter
 
+from edgecompress.compile import onnx_nodes
 from edgecompress.compile.operators import node_labels
 from edgecompress.core.errors import ModelError
 from edgecompress.core.values import Model
 
 _LONGEST_NAME = 48
 _OWN_DOMAINS = ("", "ai.onnx")
-_PADDED = {"AveragePool", "Conv", "LpPool", "MaxPool"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,11 +104,12 @@ class _Importer(ONNXGraphImporter):  # type: ignore[misc]
             self._made.append((label, frozenset(self._bind(name) for name in node.output if name)))
 
     def _convert_operator(self, op_name: str, inputs: Sequence[Any], attrs: dict[str, Any], opset: int) -> relax.Expr:
-        """Import a node; what TVM makes opaque kernels of (clipping, padding) is made operators here."""
-        if op_name in _PADDED and attrs.get("auto_pad") in (b"SAME_UPPER", b"SAME_LOWER"):
-            attrs = _with_explicit_padding(inputs, attrs)
-        value = _OWN_IMPORTS[op_name](inputs, attrs) if op_name in _OWN_IMPORTS else None
-        return super()._convert_operator(op_name, inputs, attrs, opset) if value is None else self.bb.normalize(value)
+        """Import a node in our own way where there is one, else in TVM's."""
+        value = onnx_nodes.convert(op_name, inputs, attrs)
+        if value is not None:
+            return self.bb.normalize(value)
+        attrs = onnx_nodes.with_explicit_padding(op_name, inputs, attrs)
+        return super()._convert_operator(op_name, inputs, attrs, opset)
 
     def _bind(self, onnx_name: str) -> str:
         """Bind the value to a variable named after it; return the variable's name, or nothing for a constant."""
@@ -133,62 +133,6 @@ class _Importer(ONNXGraphImporter):  # type: ignore[misc]
                 origin |= dict.fromkeys(pending, (label,))
                 pending.clear()
         return origin
-
-
-def _with_explicit_padding(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace auto_pad SAME of a convolution or pooling by the pads that it stands for (ONNX, operator Conv)."""
-    extents = [int(extent) for extent in inputs[0].ty.shape.values[2:]]
-    kernel = attributes.get("kernel_shape") or [int(extent) for extent in inputs[1].ty.shape.values[2:]]
-    strides = attributes.get("strides") or [1] * len(extents)
-    dilations = attributes.get("dilations") or [1] * len(extents)
-    begins, ends = [], []
-    for extent, size, stride, dilation in zip(extents, kernel, strides, dilations, strict=True):
-        covered = (-(-extent // stride) - 1) * stride + (size - 1) * dilation + 1
-        total = max(covered - extent, 0)
-        smaller, larger = total // 2, total - total // 2
-        begins.append(smaller if attributes["auto_pad"] == b"SAME_UPPER" else larger)
-        ends.append(larger if attributes["auto_pad"] == b"SAME_UPPER" else smaller)
-    explicit = {name: value for name, value in attributes.items() if name != "auto_pad"}
-    return {**explicit, "pads": [*begins, *ends]}
-
-
-def _clip(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> relax.Expr | None:  # noqa: ARG001
-    """Clip between constants; with 0 as the only bound it is a Relu."""
-    data, low, high = inputs[0], inputs[1], inputs[2]
-    if any(bound is not None and not isinstance(bound, tvm.ir.GenericConst) for bound in (low, high)):
-        return None
-    if low is not None and high is not None:
-        return relax.op.clip(data, _scalar(low), _scalar(high))
-    if low is not None:
-        return relax.op.maximum(data, low) if _scalar(low).value else relax.op.nn.relu(data)
-    return relax.op.minimum(data, high) if high is not None else data
-
-
-def _scalar(constant: tvm.ir.GenericConst) -> tirx.FloatImm:
-    return tirx.FloatImm("float32", float(constant.value.numpy()))
-
-
-def _pad(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> relax.Expr | None:
-    """Pad all axes with a constant."""
-    data, widths, value, axes = inputs[0], inputs[1], inputs[2], inputs[3]
-    if attributes.get("mode", b"constant") != b"constant" or axes is not None:
-        return None
-    before, after = np.split(widths.value.numpy(), 2)
-    pairs = np.stack([before, after], axis=1).ravel().tolist()
-    return relax.op.nn.pad(data, pairs, pad_value=_scalar(value).value if value is not None else 0.0)
-
-
-def _tile(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> relax.Expr | None:  # noqa: ARG001
-    """Repeat along the axes."""
-    return relax.op.tile(inputs[0], inputs[1].value.numpy().tolist())
-
-
-def _dropout(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> relax.Expr:  # noqa: ARG001
-    """Drop nothing: the network is not being trained."""
-    return inputs[0]
-
-
-_OWN_IMPORTS = {"Clip": _clip, "Dropout": _dropout, "Pad": _pad, "Tile": _tile}
 
 
 def _last_line(error: Exception) -> str:

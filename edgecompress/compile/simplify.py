@@ -41,7 +41,6 @@ class _Simplifier(PyExprMutator):  # type: ignore[misc]
         self._rules: dict[str, Callable[[relax.Call], relax.Expr]] = {
             "relax.nn.conv2d": self._conv2d,
             "relax.permute_dims": self._permute_dims,
-            "relax.power": self._power,
             **dict.fromkeys(_VIEWS, self._view),
         }
 
@@ -83,24 +82,6 @@ class _Simplifier(PyExprMutator):  # type: ignore[misc]
         axes = [int(axis) for axis in call.attrs.axes] if call.attrs.axes is not None else [*range(len(extents))][::-1]
         moved = [axis for axis in axes if extents[axis] > 1]
         return relax.op.reshape(call.args[0], call.ty.shape) if moved == sorted(moved) else call
-
-    def _power(self, call: relax.Call) -> relax.Expr:
-        """x^2, x^3, x^0.5, x^-1 and x^1 as what they are."""
-        base, exponent = call.args
-        values = np.unique(exponent.value.numpy()) if _is_constant(exponent) else np.array([])
-        match values.tolist():
-            case [1.0]:
-                return base
-            case [2.0]:
-                return relax.op.multiply(base, base)
-            case [3.0]:
-                return relax.op.multiply(self._emit(relax.op.multiply(base, base)), base)
-            case [0.5]:
-                return relax.op.sqrt(base)
-            case [-1.0]:
-                return relax.op.divide(relax.const(1.0, "float32"), base)
-            case _:
-                return call
 
     def _conv2d(self, call: relax.Call) -> relax.Expr:
         """Read a channels-last image where it lies, and zeros around an image without a copy of it."""

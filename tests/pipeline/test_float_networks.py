@@ -222,7 +222,8 @@ CASES: dict[str, onnx.ModelProto] = {
     "DepthToSpace": chain("DepthToSpace", x=(1, 8, 4, 5), blocksize=2),
     "Einsum": network(node("Einsum", "x x", equation="bij,bkj->bik"), x=SEQUENCE),
     "Expand": with_constants("Expand", x=(1, 6, 1), shape=whole(1, 6, 4)),
-    "Gather": with_constants("Gather", attributes={"axis": 2}, indices=whole(0, 3, 2)),
+    "Gather": with_constants("Gather", attributes={"axis": 2}, indices=whole(0, -1, 2)),
+    "Gather one": with_constants("Gather", attributes={"axis": 1}, index=np.array(3)),
     "GatherElements": with_constants(
         "GatherElements", x=VECTOR, attributes={"axis": 1}, i=whole(1, 0, 3).reshape(1, 3)
     ),
