@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import rich_click as click
 
 import edgecompress
+from edgecompress.core.errors import UsageError
 
 if TYPE_CHECKING:
     from edgecompress.core.report import Report
@@ -216,13 +217,24 @@ def check(source: Path, target_name: str, as_json: bool) -> None:
 
 @group.group("targets")
 def targets_group() -> None:
-    """List and show target profiles."""
+    """List and show target profiles.
+
+    \b
+    Examples:
+      edgecompress targets list
+      edgecompress targets show mps2-an386
+    """
 
 
 @targets_group.command("list")
 @json_option
 def list_targets(as_json: bool) -> None:
-    """List the shipped profiles."""
+    """List the shipped profiles.
+
+    \b
+    Example:
+      edgecompress targets list --json
+    """
     from edgecompress.core import target
 
     profiles = [target.load(name) for name in target.names()]
@@ -238,7 +250,13 @@ def list_targets(as_json: bool) -> None:
 @click.argument("name")
 @json_option
 def show_target(name: str, as_json: bool) -> None:
-    """Show one profile: a shipped one by NAME, or your own by its path."""
+    """Show one profile: a shipped one by NAME, or your own by its path.
+
+    \b
+    Examples:
+      edgecompress targets show mps2-an386
+      edgecompress targets show my-board.toml
+    """
     from edgecompress.core import target
 
     shown = target.load(name)
@@ -267,7 +285,11 @@ def _choice(device: str | None, emulator_args: str) -> Any:
 
     from edgecompress.pipeline import DeviceChoice
 
-    return DeviceChoice(address=device, emulator_args=tuple(shlex.split(emulator_args)))
+    try:
+        words = shlex.split(emulator_args)
+    except ValueError as error:
+        raise UsageError(f"--emulator-args {emulator_args!r} cannot be split into words: {error}") from error
+    return DeviceChoice(address=device, emulator_args=tuple(words))
 
 
 def _print_stage(done: Run, stage: str, result: Path, as_json: bool) -> None:

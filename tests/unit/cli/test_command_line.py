@@ -17,12 +17,15 @@ def run(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str,
     return code, out, err
 
 
-@pytest.mark.parametrize("command", ["run", "compress", "compile", "deploy", "profile", "report", "check", "targets"])
-def test_every_command_has_help_with_an_example_or_commands(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = run([command, "--help"], capsys)
+STAGES = ["run", "compress", "compile", "deploy", "profile", "report", "check"]
+
+
+@pytest.mark.parametrize("command", ["", *STAGES, "targets", "targets list", "targets show"])
+def test_every_command_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run([*command.split(), "--help"], capsys)
     assert code == 0
-    assert "edgecompress" in out
-    assert "Example" in out or "Commands" in out
+    assert "Example" in out
+    assert f"edgecompress {command}" in out
 
 
 def test_an_unknown_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
@@ -36,6 +39,14 @@ def test_a_missing_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -
     code, _, err = run(["check", "network.onnx"], capsys)
     assert code == 2
     assert "--target" in err
+
+
+def test_emulator_arguments_with_an_open_quote_are_a_usage_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run(["run", "network.onnx", "-t", "host", "-o", str(tmp_path), "--emulator-args", "-d 'x"], capsys)
+    assert code == 2
+    assert """error: --emulator-args "-d 'x" cannot be split into words: No closing quotation""" in err
 
 
 def test_an_unknown_target_names_the_nearest_one(capsys: pytest.CaptureFixture[str]) -> None:
