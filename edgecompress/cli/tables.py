@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from edgecompress.compile.fit import Fit
@@ -43,7 +45,8 @@ def print_fit(fit: Fit) -> None:
     ):
         table.add_row(what, f"{needed:,}", _bytes(limit), _bytes(free))
     console = _console()
-    console.print(f"{fit.model} on {fit.target}: [bold]{'fits' if fit.fits else 'does not fit'}[/]", table)
+    verdict = ("fits" if fit.fits else "does not fit", "bold")
+    console.print(Text.assemble(f"{fit.model} on {fit.target}: ", verdict), table)
     flash = f"weights {fit.weights_bytes:,}, code {fit.code_bytes:,}, runtime {fit.runtime_flash_bytes:,}"
     ram = f"arena {fit.arena_bytes:,}, stack {fit.stack_bytes:,}, runtime {fit.runtime_ram_bytes:,}"
     console.print(f"flash: {flash}\nRAM: {ram}")
@@ -59,16 +62,16 @@ def print_summary(report: Report, folder: Path) -> None:
     for row in summary(report):
         table.add_row(row.what, row.figure, row.how)
     console = _console()
-    console.print(f"[bold]{report.name}[/] on {report.device}", table)
+    console.print(Text.assemble((report.name, "bold"), f" on {report.device}"), table)
     for note in report.notes:
         console.print(f"note: {note}")
     console.print(f"report: {folder / 'report.html'}", soft_wrap=True)
 
 
 def _console() -> Console:
-    """Standard output; wide where no terminal says how wide it is."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=WIDTH_OF_A_FILE)
+    """Standard output; wide where no terminal says how wide it is. Brackets and colons in names are no markup."""
+    width = None if sys.stdout.isatty() else WIDTH_OF_A_FILE
+    return Console(highlight=False, markup=False, emoji=False, width=width)
 
 
 def _table(*headings: str) -> Table:

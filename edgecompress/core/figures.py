@@ -50,7 +50,7 @@ def number(value: float, unit: str) -> str:
     if unit == "ratio":
         return f"{value:.3g}"
     if unit == "us":
-        return f"{value:,.1f} µs"
+        return f"{value:,.1f} µs" if value >= 10 else f"{value:.3g} µs"
     return f"{_plain(value)} {unit}".rstrip()
 
 
@@ -124,4 +124,7 @@ def _limit_row(limit: LimitResult) -> Row:
 
 
 def _plain(value: float) -> str:
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4g}"
+    """Write a whole number as one, a median between two as `4,860,880.5`, and a small figure with four digits."""
+    if float(value).is_integer():
+        return f"{value:,.0f}"
+    return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4g}"

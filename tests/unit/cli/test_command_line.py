@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from edgecompress import cli
+from edgecompress.core import target
 
 
 def run(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
@@ -67,6 +68,15 @@ def test_targets_list_is_one_json_object(capsys: pytest.CaptureFixture[str]) -> 
     assert code == 0
     assert err == ""
     assert "mps2-an386" in {target["name"] for target in json.loads(out)["targets"]}
+
+
+def test_text_in_brackets_is_shown_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    profile = tmp_path / "board.toml"
+    shipped = (target.folder() / "host.toml").read_text()
+    profile.write_text(shipped.replace("This machine", "My [bold] board :smile: [/]"))
+    code, out, _ = run(["targets", "show", str(profile)], capsys)
+    assert code == 0
+    assert "My [bold] board :smile: [/]" in out
 
 
 def test_a_stage_without_the_one_before_it_says_which_to_run(

@@ -14,7 +14,9 @@ from edgecompress.core.values import Measurement
     [
         (4_860_880, "instructions", "4,860,880 instructions"),
         (0.9333, "fraction", "93.3 %"),
+        (4_860_880.5, "instructions", "4,860,880.5 instructions"),
         (1234.56, "us", "1,234.6 µs"),
+        (0.0412, "us", "0.0412 µs"),
         (1.5, "LSB", "1.5 LSB"),
         (1.25e-7, "ratio", "1.25e-07"),
         (7, "", "7"),
