@@ -16,6 +16,7 @@ Source of the instructions: Arm Cortex-M4 Devices Generic User Guide (DUI 0553),
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from edgecompress.compile import c_text
 
@@ -25,8 +26,26 @@ GROUP = 4
 EXACT_BITS = 23
 """The second channel's sum must be below 2**EXACT_BITS in magnitude."""
 
-_DOUBLED = {0: "lsl #1", 8: "asr #7"}
-"""How a sum that stands this many bits too high is doubled."""
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """How sums become int8. `scales_up`: some factor is 1/2 or more. `clamps`: to less than int8 holds."""
+
+    scales_up: bool = False
+    clamps: bool = False
+
+    @property
+    def suffix(self) -> str:
+        """What it adds to a name."""
+        return f"{'_up' if self.scales_up else ''}{'_clamped' if self.clamps else ''}"
+
+    @property
+    def scalars(self) -> tuple[str, ...]:
+        """The parameters that end a microkernel's list."""
+        return ("rounding", *(("low", "high") if self.clamps else ()))
+
+
+ENDINGS = tuple(Ending(scales_up=up, clamps=clamps) for up in (False, True) for clamps in (False, True))
 
 
 def _assembler(lines: Sequence[str]) -> str:
@@ -34,17 +53,34 @@ def _assembler(lines: Sequence[str]) -> str:
     return "\n".join(f'      "{line}\\n"' for line in lines)
 
 
-def _requantise(total: str, row: Sequence[str], rounding: str, *, bits: int) -> list[str]:
-    """Bring a sum to int8: dsp_requantise on registers. `row` is bias, multiplier, shift; see _DOUBLED for `bits`."""
-    bias, multiplier, shift = row
-    return [
-        f"add {total}, {bias}, {total}, {_DOUBLED[bits]}",
-        f"smmulr {total}, {total}, {multiplier}",
-        f"add {total}, {total}, {total}, asr #31",
-        f"asr {total}, {total}, {shift}",
-        f"add {total}, {total}, {rounding}",
-        f"ssat {total}, #8, {total}, asr #1",
-    ]
+def _requantise(
+    totals: Sequence[str],
+    row: Sequence[str],
+    rounding: str,
+    spare: Sequence[str],
+    ending: Ending,
+    *,
+    high: bool = False,
+) -> list[str]:
+    """Bring sums of one channel to int8, as dsp_requantise does, on registers. `row` is bias, multiplier, shifts.
+
+    `high` sums stand eight bits too high.
+    """
+    bias, multiplier, shifts = row
+    before, after = spare
+    lines = [f"lsr {before}, {shifts}, #8", f"lsr {after}, {shifts}, #16"] if ending.scales_up else []
+    for total in totals:
+        lines += [
+            f"add {total}, {bias}, {total}, {'asr #7' if high else 'lsl #1'}",
+            *([f"lsl {total}, {total}, {before}"] if ending.scales_up else []),
+            f"smmulr {total}, {total}, {multiplier}",
+            *([f"lsl {total}, {total}, {after}"] if ending.scales_up else []),
+            f"add {total}, {total}, {total}, asr #31",
+            f"asr {total}, {total}, {shifts}",
+            f"add {total}, {total}, {rounding}",
+            f"ssat {total}, #8, {total}, asr #1",
+        ]
+    return lines
 
 
 def _clamp(totals: Sequence[str], low: str, high: str) -> list[str]:
@@ -78,7 +114,7 @@ def _repeat_groups(group: list[str], groups: str) -> list[str]:
     ]
 
 
-def _multiply_two(*, clamps: bool) -> str:
+def _multiply_two(ending: Ending) -> str:
     """Two pixels times two channels a turn. r3, r5: the pixels' sums of the first channel; r4, r6: of both."""
     group = [
         "ldmia r0!, {r7-r10}",  # steps 0 and 2, 1 and 3 of a pixel, then of the other
@@ -111,11 +147,9 @@ def _multiply_two(*, clamps: bool) -> str:
             "ldr lr, [sp, #60]",
             "sub r4, r4, r3",
             "sub r6, r6, r5",
-            *_requantise("r3", first, "lr", bits=0),
-            *_requantise("r5", first, "lr", bits=0),
-            *_requantise("r4", second, "lr", bits=8),
-            *_requantise("r6", second, "lr", bits=8),
-            *(["ldrd r7, r8, [sp, #64]", *_clamp(["r3", "r4", "r5", "r6"], "r7", "r8")] if clamps else []),
+            *_requantise(["r3", "r5"], first, "lr", ["r0", "r2"], ending),
+            *_requantise(["r4", "r6"], second, "lr", ["r0", "r2"], ending, high=True),
+            *(["ldrd r7, r8, [sp, #64]", *_clamp(["r3", "r4", "r5", "r6"], "r7", "r8")] if ending.clamps else []),
             "ldrd r0, r2, [sp, #8]",
             "ldr r7, [sp, #56]",
             "subs r7, r7, #2",
@@ -134,7 +168,7 @@ def _multiply_two(*, clamps: bool) -> str:
     )
 
 
-def _multiply_one(*, clamps: bool) -> str:
+def _multiply_one(ending: Ending) -> str:
     """One pixel times four channels a turn. r3, r5: sums of channels 0 and 2; r4, r6: of 0 and 1, of 2 and 3."""
     group = [
         "ldrd r7, r8, [r0], #8",
@@ -162,17 +196,19 @@ def _multiply_one(*, clamps: bool) -> str:
             *(f"mov r{register}, #0" for register in range(3, 7)),
             *_repeat_groups(group, "[sp, #48]"),
             "ldr lr, [sp, #56]",
-            "ldr r0, [sp, #4]",
-            "ldmia r0!, {r7-r12}",
             "sub r4, r4, r3",
             "sub r6, r6, r5",
-            *_requantise("r3", first, "lr", bits=0),
-            *_requantise("r4", second, "lr", bits=8),
+            "ldr r0, [sp, #4]",
             "ldmia r0!, {r7-r12}",
             "str r0, [sp, #4]",
-            *_requantise("r5", first, "lr", bits=0),
-            *_requantise("r6", second, "lr", bits=8),
-            *(["ldrd r7, r8, [sp, #60]", *_clamp(["r3", "r4", "r5", "r6"], "r7", "r8")] if clamps else []),
+            *_requantise(["r3"], first, "lr", ["r0", "r2"], ending),
+            *_requantise(["r4"], second, "lr", ["r0", "r2"], ending, high=True),
+            "ldr r0, [sp, #4]",
+            "ldmia r0!, {r7-r12}",
+            "str r0, [sp, #4]",
+            *_requantise(["r5"], first, "lr", ["r0", "r2"], ending),
+            *_requantise(["r6"], second, "lr", ["r0", "r2"], ending, high=True),
+            *(["ldrd r7, r8, [sp, #60]", *_clamp(["r3", "r4", "r5", "r6"], "r7", "r8")] if ending.clamps else []),
             "ldr r0, [sp, #8]",
             "ldr r7, [sp, #52]",
             "strb r3, [r0], #1",
@@ -217,29 +253,36 @@ _PIXELS = {
 }
 
 
-def _multiply(count: str, *, clamps: bool) -> str:
+def _multiply(count: str, ending: Ending) -> str:
     pixels, assembler, weight = _PIXELS[count]
-    bounds = "low, high" if clamps else "-128, 127"
     return f"""\
 /* Multiply {count} column(s) with all output channels; a pixel of the output holds `outputs` bytes. */
 #if defined(__ARM_FEATURE_DSP)
 __attribute__((naked, noinline))
 #endif
-static void {multiply_name(pixels, clamps=clamps)}(
+static void {multiply_name(pixels, ending)}(
     const int32_t *columns, const int8_t *weights, const int32_t *table, int8_t *output, int32_t groups,
-    int32_t outputs, int32_t rounding{", int32_t low, int32_t high" if clamps else ""}) {{
+    int32_t outputs, {_parameters(ending)}) {{
 #if defined(__ARM_FEATURE_DSP)
   __asm__ volatile(
-{assembler(clamps=clamps)});
+{assembler(ending)});
 #else
-{_PLAIN_MULTIPLY.format(pixels=pixels, weight=weight, bounds=bounds)}#endif
+{_PLAIN_MULTIPLY.format(pixels=pixels, weight=weight, bounds=_bounds(ending))}#endif
 }}
 """
 
 
-def multiply_name(pixels: int, *, clamps: bool) -> str:
+def multiply_name(pixels: int, ending: Ending) -> str:
     """The function that multiplies one column or two."""
-    return f"dsp_multiply_{('one', 'two')[pixels - 1]}{'_clamped' if clamps else ''}"
+    return f"dsp_multiply_{('one', 'two')[pixels - 1]}{ending.suffix}"
+
+
+def _parameters(ending: Ending) -> str:
+    return ", ".join(f"int32_t {name}" for name in ending.scalars)
+
+
+def _bounds(ending: Ending) -> str:
+    return "low, high" if ending.clamps else "-128, 127"
 
 
 FUNCTIONS = {
@@ -308,18 +351,20 @@ static __attribute__((noinline)) void dsp_fill(int32_t *column, int32_t value, i
 }
 """,
     "dsp_requantise": """\
-/* (sum + bias) times a Q0.31 multiplier over 2^shift, rounded twice as gemmlowp does; the table's row holds the bias
- * doubled and the shift less 1, `rounding` twice the zero point and 1. */
+/* (sum + bias) times a Q0.31 multiplier times a power of two, rounded twice as gemmlowp does. The table's row holds the
+ * bias doubled, the multiplier, and bytes of shifts: to the right less 1, to the left before the product and after it;
+ * `rounding` is twice the zero point and 1. */
 static inline int8_t dsp_requantise(int32_t sum, const int32_t *row, int32_t rounding, int32_t low, int32_t high) {
-  const int32_t product = (int32_t)(((int64_t)(sum * 2 + row[0]) * row[1] + ((int64_t)1 << 31)) >> 32);
-  const int32_t scaled = (((product + (product >> 31)) >> row[2]) + rounding) >> 1;
+  const int64_t doubled = (sum * 2 + row[0]) * (1 << (row[2] >> 8 & 31));
+  const int32_t product = (int32_t)((doubled * row[1] + ((int64_t)1 << 31)) >> 32) * (1 << (row[2] >> 16));
+  const int32_t scaled = (((product + (product >> 31)) >> (row[2] & 31)) + rounding) >> 1;
   return (int8_t)(scaled < low ? low : scaled > high ? high : scaled);
 }
 """,
     **{
-        multiply_name(pixels, clamps=clamps): _multiply(count, clamps=clamps)
+        multiply_name(pixels, ending): _multiply(count, ending)
         for count, (pixels, *_) in _PIXELS.items()
-        for clamps in (False, True)
+        for ending in ENDINGS
     },
 }
 """Name -> definition; a function stands after those that it calls."""

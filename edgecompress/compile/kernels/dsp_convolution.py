@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from tvm import tirx
 
 from edgecompress.compile import c_dsp
-from edgecompress.compile.c_dsp import GROUP
-from edgecompress.compile.kernels import loops
-from edgecompress.compile.kernels.epilogue import Epilogue
+from edgecompress.compile.c_dsp import GROUP, Ending
+from edgecompress.compile.kernels import dsp_epilogue, loops
 from edgecompress.compile.kernels.loops import Buffer, Expr, Function, call, int32, loop, temporary
 from edgecompress.compile.kernels.product import Kernel, Product
 from edgecompress.compile.kernels.window import Window
@@ -29,18 +28,18 @@ class Convolution:
 
     window: Window
     outputs: int
-    clamps: bool
+    ending: Ending
 
     @property
     def name(self) -> str:
         """The kernel's name."""
-        return f"dsp_convolution_{self.window.name()}_o{self.outputs}{'_clamped' if self.clamps else ''}"
+        return f"dsp_convolution_{self.window.name()}_o{self.outputs}{self.ending.suffix}"
 
     @property
     def scalars(self) -> tuple[str, ...]:
         """The int32 parameters behind the buffers."""
         zero = ("input_zero",) if self.window.is_padded else ()
-        return (*zero, "rounding", *(("low", "high") if self.clamps else ()))
+        return (*zero, *self.ending.scalars)
 
     @property
     def pixels(self) -> int:
@@ -70,16 +69,16 @@ class Convolution:
 
 def choose(product: Product) -> Kernel | None:
     """Take a product without groups whose sums and factors the packed arithmetic holds."""
-    if product.groups > 1 or product.epilogue.scales_up or not _packs_exactly(product.weights):
+    settled = dsp_epilogue.settled(product)
+    if product.groups > 1 or settled is None or not _packs_exactly(settled.weights):
         return None
-    shape = Convolution(window=product.window.flattened(), outputs=product.outputs, clamps=product.epilogue.clamps)
-    zero = [product.input_zero] if shape.window.is_padded else []
-    bounds = [product.low, product.high] if shape.clamps else []
+    shape = Convolution(window=product.window.flattened(), outputs=product.outputs, ending=dsp_epilogue.ending(settled))
+    table = dsp_epilogue.table(settled)
     return Kernel(
         name=shape.name,
         build=lambda: build(shape),
-        constants={"weights": pack(product.weights, shape), "table": _padded(product.table, shape.channels)},
-        scalars=[*zero, 2 * product.output_zero + 1, *bounds],
+        constants={"weights": pack(settled.weights, shape), "table": _padded(table, shape.channels)},
+        scalars=dsp_epilogue.scalars(settled),
     )
 
 
@@ -104,7 +103,7 @@ def build(shape: Convolution) -> tirx.PrimFunc:
     with function.body():
         image = function.argument("input", window.height * window.width * window.channels, "int8")
         weights = function.argument("weights", padded_outputs * shape.groups * GROUP, "int8")
-        table = function.argument("table", padded_outputs * Epilogue.COLUMNS, "int32")
+        table = function.argument("table", padded_outputs * dsp_epilogue.COLUMNS, "int32")
         output = function.argument("output", rows * columns * shape.outputs, "int8")
         scalars = {name: function.scalar(name) for name in shape.scalars}
         column = temporary("column", pixels * shape.column_words, "int32")
@@ -115,7 +114,7 @@ def build(shape: Convolution) -> tirx.PrimFunc:
             with loop("pixel", pixels) as pixel:
                 gather.load(y, x + pixel, pixel)
             call(
-                c_dsp.multiply_name(pixels, clamps=shape.clamps),
+                c_dsp.multiply_name(pixels, shape.ending),
                 column.at(0),
                 weights.at(0),
                 table.at(0),
