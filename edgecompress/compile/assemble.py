@@ -91,7 +91,7 @@ def write_bundle(
             model_sha256=origin.model_sha256,
             layers=sizes.describe_layers(program, whole, constants),
             arena=lowered.arena,
-            sizes=sizes.compare(whole, empty, program, constants),
+            sizes=sizes.compare(whole, empty, constants),
             vectors=about_vectors,
             program=str(program_path(target)),
             files=_hashes(draft),

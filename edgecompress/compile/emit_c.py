@@ -14,6 +14,12 @@ from edgecompress.core.values import TensorSpec
 if TYPE_CHECKING:
     from edgecompress.compile.program import Call, CKernel, Program
 
+ASSEMBLER_PRAGMA = """\
+/* A function in assembler finds its arguments in registers and on the stack, not by name. */
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+
+"""
+
 
 def model_sources(program: Program, kernels: Mapping[str, CKernel], arena: Arena) -> dict[str, str]:
     """Print the network without its weights: file name -> text. It needs nothing but a C11 compiler."""
@@ -94,6 +100,7 @@ def _model_source(program: Program, kernels: Mapping[str, CKernel], arena: Arena
 {c_text.KERNEL_MACRO}
 uint8_t model_arena[MODEL_ARENA_BYTES] __attribute__((aligned({ALIGNMENT})));
 
+{ASSEMBLER_PRAGMA if "naked" in functions else ""}\
 {c_text.inline_functions(functions)}\
 {functions}
 static void *at(uint32_t offset) {{

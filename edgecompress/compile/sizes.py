@@ -17,18 +17,21 @@ from edgecompress.core.bundle import Layer, Sizes
 if TYPE_CHECKING:
     from edgecompress.compile.program import Program
 
-ENTRY_POINTS = ("model_run", "model_run_layer")
 _CLONE_SUFFIX = re.compile(r"\.(constprop|isra|part|cold|lto_priv)\b.*$")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Footprint:
-    """Bytes of one linked program. `flash_bytes` is text + data, `static_ram_bytes` is data + bss."""
+    """Bytes of one linked program. `flash_bytes` is text + data, `static_ram_bytes` is data + bss.
+
+    `symbols` are functions and objects, `functions` the functions among them.
+    """
 
     flash_bytes: int
     static_ram_bytes: int
     sections: dict[str, int]
     symbols: dict[str, int]
+    functions: frozenset[str]
 
 
 def read_footprint(program: Path) -> Footprint:
@@ -38,6 +41,7 @@ def read_footprint(program: Path) -> Footprint:
         flash_bytes = static_ram_bytes = 0
         sections: dict[str, int] = {}
         symbols: dict[str, int] = {}
+        functions: set[str] = set()
         for section in elf.iter_sections():
             flags, size = section["sh_flags"], section["sh_size"]
             if isinstance(section, SymbolTableSection):
@@ -45,12 +49,19 @@ def read_footprint(program: Path) -> Footprint:
                     if symbol["st_info"]["type"] in ("STT_FUNC", "STT_OBJECT"):
                         name = function_of(symbol.name)
                         symbols[name] = symbols.get(name, 0) + symbol["st_size"]
+                        functions.update([name] if symbol["st_info"]["type"] == "STT_FUNC" else [])
             if not flags & SH_FLAGS.SHF_ALLOC or size == 0:
                 continue
             sections[section.name] = size
             flash_bytes += 0 if section["sh_type"] == "SHT_NOBITS" else size
             static_ram_bytes += size if flags & SH_FLAGS.SHF_WRITE else 0
-    return Footprint(flash_bytes=flash_bytes, static_ram_bytes=static_ram_bytes, sections=sections, symbols=symbols)
+    return Footprint(
+        flash_bytes=flash_bytes,
+        static_ram_bytes=static_ram_bytes,
+        sections=sections,
+        symbols=symbols,
+        functions=frozenset(functions),
+    )
 
 
 def function_of(symbol: str) -> str:
@@ -58,22 +69,28 @@ def function_of(symbol: str) -> str:
     return _CLONE_SUFFIX.sub("", symbol)
 
 
-def compare(whole: Footprint, empty: Footprint, program: Program, constants: Mapping[str, str]) -> Sizes:
-    """Say what the network adds to the firmware with an empty network, and how much of it is weights and code."""
-    kernels = {call.kernel for call in program.calls}
+def compare(whole: Footprint, empty: Footprint, constants: Mapping[str, str]) -> Sizes:
+    """Say what the network adds to the firmware with an empty network, and how much of it is weights and code.
+
+    Its code is every function that the empty firmware does not have: kernels, what they share, what the compiler adds.
+    """
+    code = whole.functions - empty.functions
     return Sizes(
         flash_bytes=whole.flash_bytes - empty.flash_bytes,
         static_ram_bytes=whole.static_ram_bytes - empty.static_ram_bytes,
         firmware_flash_bytes=whole.flash_bytes,
         firmware_static_ram_bytes=whole.static_ram_bytes,
         weights_bytes=sum(whole.symbols.get(name, 0) for name in set(constants.values())),
-        code_bytes=sum(whole.symbols.get(name, 0) for name in (*kernels, *ENTRY_POINTS)),
+        code_bytes=sum(whole.symbols.get(name, 0) for name in code),
         sections=whole.sections,
     )
 
 
 def describe_layers(program: Program, whole: Footprint, constants: Mapping[str, str]) -> tuple[Layer, ...]:
-    """Describe each layer. Code and weights that several layers share count to the first of them."""
+    """Describe each layer. Kernels and weights that several layers share count to the first of them.
+
+    What kernels share (microkernels) counts to no layer.
+    """
     shapes = {spec.name: spec.shape for spec in (*program.inputs, *program.outputs)}
     shapes |= {name: tensor.shape for name, tensor in program.tensors.items()}
     counted: set[str] = set()

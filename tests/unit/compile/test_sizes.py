@@ -58,12 +58,22 @@ def test_what_gcc_split_off_counts_to_the_function(symbol: str, function: str) -
     assert sizes.function_of(symbol) == function
 
 
-def test_the_network_is_the_difference_to_the_empty_firmware(two_layers: Program) -> None:
-    symbols = {"weights_factors": 64, "affine": 100, "turn": 40, "model_run": 20, "model_run_layer": 60, "main": 900}
-    whole = Footprint(flash_bytes=5_000, static_ram_bytes=700, sections={".text": 5_000}, symbols=symbols)
-    empty = Footprint(flash_bytes=4_000, static_ram_bytes=600, sections={".text": 4_000}, symbols={"main": 900})
+def footprint(flash_bytes: int, static_ram_bytes: int, symbols: dict[str, int], functions: set[str]) -> Footprint:
+    return Footprint(
+        flash_bytes=flash_bytes,
+        static_ram_bytes=static_ram_bytes,
+        sections={".text": flash_bytes},
+        symbols=symbols,
+        functions=frozenset(functions),
+    )
 
-    result = sizes.compare(whole, empty, two_layers, {"factors": "weights_factors"})
+
+def test_the_network_is_the_difference_to_the_empty_firmware() -> None:
+    symbols = {"weights_factors": 64, "affine": 100, "turn": 40, "model_run": 20, "microkernel": 60, "main": 900}
+    whole = footprint(5_000, 700, symbols, {"affine", "turn", "model_run", "microkernel", "main"})
+    empty = footprint(4_000, 600, {"main": 900}, {"main"})
+
+    result = sizes.compare(whole, empty, {"factors": "weights_factors"})
 
     assert (result.flash_bytes, result.static_ram_bytes) == (1_000, 100)
     assert (result.firmware_flash_bytes, result.firmware_static_ram_bytes) == (5_000, 700)
@@ -73,9 +83,7 @@ def test_the_network_is_the_difference_to_the_empty_firmware(two_layers: Program
 def test_what_layers_share_counts_to_the_first(two_layers: Program) -> None:
     again = dataclasses.replace(two_layers.calls[0], name="again")
     program = dataclasses.replace(two_layers, calls=(*two_layers.calls, again))
-    whole = Footprint(
-        flash_bytes=0, static_ram_bytes=0, sections={}, symbols={"weights_factors": 64, "affine": 100, "turn": 40}
-    )
+    whole = footprint(0, 0, {"weights_factors": 64, "affine": 100, "turn": 40}, {"affine", "turn"})
 
     layers = sizes.describe_layers(program, whole, {"factors": "weights_factors"})
 
