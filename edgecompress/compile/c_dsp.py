@@ -318,24 +318,35 @@ static inline int32_t dsp_odd(int32_t word) {
 #endif
 }
 """,
+    "dsp_widen_group": """\
+static inline void dsp_widen_group(int32_t *column, const int8_t *values) {
+  const int32_t word = dsp_load(values);
+  column[0] = dsp_even(word);
+  column[1] = dsp_odd(word);
+}
+""",
     "dsp_widen": """\
 /* Write a run of values to a column, a group every `step` words; a last group that is not full ends in zeros. */
 static __attribute__((noinline)) void dsp_widen(int32_t *column, const int8_t *values, int32_t count, int32_t step) {
-  int32_t left = count;
-#pragma GCC unroll 4
-  for (; left >= 4; left -= 4) {
-    const int32_t word = dsp_load(values);
-    column[0] = dsp_even(word);
-    column[1] = dsp_odd(word);
-    column += step;
-    values += 4;
+  const int8_t *const end = values + (count & ~3);
+  const int8_t *const whole = values + (count & ~15);
+  for (; values < whole; values += 16) {
+    dsp_widen_group(column, values);
+    dsp_widen_group(column + step, values + 4);
+    column += 2 * step;
+    dsp_widen_group(column, values + 8);
+    dsp_widen_group(column + step, values + 12);
+    column += 2 * step;
   }
-  if (left > 0) {
-    int32_t word = (uint8_t)values[0];
-    if (left > 1) word |= (uint8_t)values[1] << 8;
-    if (left > 2) word |= (uint8_t)values[2] << 16;
-    column[0] = dsp_even(word);
-    column[1] = dsp_odd(word);
+  for (; values < end; values += 4, column += step) {
+    dsp_widen_group(column, values);
+  }
+  if ((count & 3) != 0) {
+    int8_t rest[4] = {0};
+    for (int32_t i = 0; i < (count & 3); ++i) {
+      rest[i] = values[i];
+    }
+    dsp_widen_group(column, rest);
   }
 }
 """,

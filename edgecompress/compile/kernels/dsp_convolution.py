@@ -22,6 +22,10 @@ from edgecompress.compile.kernels.product import Kernel, Product
 from edgecompress.compile.kernels.window import Window
 
 
+UNROLLED = 2 * GROUP
+"""Bytes that are widened where they are needed; more of them by a function."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Convolution:
     """The shape class of a convolution without groups. `window` is flattened."""
@@ -157,7 +161,7 @@ class _Gather:
             else:
                 inside()
         if self._patch is not None:
-            call("dsp_widen", self._column.at(self._place(0, pixel)), self._patch.at(0), self._shape.taps, self._step)
+            self._widen(0, self._patch, 0, self._shape.taps, pixel)
 
     def _row(self, row: Expr, x: Expr, first: Expr, pixel: Expr) -> None:
         """Write what one row of the kernel sees, in one run where it can be."""
@@ -199,7 +203,15 @@ class _Gather:
         if self._patch is not None:
             call("memcpy", self._patch.at(first), self._image.at(source), count)
             return
-        call("dsp_widen", self._column.at(self._place(first, pixel)), self._image.at(source), count, self._step)
+        self._widen(first, self._image, source, count, pixel)
+
+    def _widen(self, first: Expr, values: Buffer, source: Expr, count: int, pixel: Expr) -> None:
+        """Write bytes to a column; a few without the call of a function."""
+        if count > UNROLLED or count % GROUP:
+            call("dsp_widen", self._column.at(self._place(first, pixel)), values.at(source), count, self._step)
+            return
+        for i in range(0, count, GROUP):
+            call("dsp_widen_group", self._column.at(self._place(first + i, pixel)), values.at(source + i))
 
     def _fill(self, first: Expr, count: int, pixel: Expr) -> None:
         if self._patch is not None:
