@@ -11,9 +11,8 @@ import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
 from edgecompress.core.errors import ModelError
+from edgecompress.models._model_bytes import FILE_BYTES_LIMIT
 
-FILE_BYTES_LIMIT = 2**31 - 1
-"""Protobuf's own limit for one message."""
 NODES_LIMIT = 100_000
 OPSET_OLDEST = 7
 OPSET_FLOOR = 13

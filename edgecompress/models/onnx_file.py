@@ -28,6 +28,7 @@ from edgecompress.models import _onnx_checks as checks
 from edgecompress.models import _onnx_quantization as quantization
 from edgecompress.models import _onnx_shapes as bound_shapes
 from edgecompress.models import _onnx_specs as specs
+from edgecompress.models._model_bytes import read_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -89,20 +90,7 @@ def save(model: Model, path: Path) -> None:
 
 
 def _parse(path: Path) -> ModelProto:
-    if path.exists() and not path.is_file():
-        raise ModelError(f"model {path} is not a file", hint="name the .onnx file itself")
-    try:
-        size = path.stat().st_size
-        if size > checks.FILE_BYTES_LIMIT:
-            raise ModelError(
-                f"{path} has {size:,} bytes; a model may have {checks.FILE_BYTES_LIMIT:,}",
-                hint="a protobuf file cannot be larger; export a smaller network",
-            )
-        raw = path.read_bytes()
-    except FileNotFoundError as error:
-        raise ModelError(f"model {path} does not exist") from error
-    except OSError as error:
-        raise ModelError(f"model {path} cannot be read: {error.strerror}") from error
+    raw = read_bytes(path)
     proto = ModelProto()
     try:
         proto.ParseFromString(raw)

@@ -67,14 +67,34 @@ class Compiled:
 
 
 @pytest.fixture(scope="session")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Compiled]:
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Compiled]:
+    """Build `wakeword` or, of an MLPerf Tiny network, the int8 file of that suffix."""
+
     @functools.cache
-    def build(name: str) -> Compiled:
-        model = wakeword() if name == "wakeword" else models.load(EXAMPLES / "mlperf_tiny" / f"{name}_int8.onnx")
+    def build(name: str, suffix: str = ".onnx") -> Compiled:
+        model = wakeword() if name == "wakeword" else models.load(EXAMPLES / "mlperf_tiny" / f"{name}_int8{suffix}")
         folder = tmp_path_factory.mktemp(name) / "bundle"
         return Compiled(model=model, bundle=compiler.build(model, targets.load("host"), folder))
 
     return build
+
+
+@pytest.fixture(scope="session")
+def interpreted() -> Callable[[Path, Array], Array]:
+    """Run samples through TensorFlow Lite Micro's interpreter; outputs as (n, elements)."""
+    tflite_micro = pytest.importorskip("tflite_micro", reason="tflite-micro is built for Linux on x86-64 only")
+
+    def interpret(path: Path, samples: Array) -> Array:
+        interpreter = tflite_micro.runtime.Interpreter.from_file(str(path))
+        shape = interpreter.get_input_details(0)["shape"]
+        outputs = []
+        for sample in samples:
+            interpreter.set_input(sample.reshape(shape), 0)
+            interpreter.invoke()
+            outputs.append(interpreter.get_output(0).reshape(-1).copy())
+        return np.stack(outputs)
+
+    return interpret
 
 
 def wakeword() -> Model:
