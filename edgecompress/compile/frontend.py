@@ -24,6 +24,7 @@ from edgecompress.core.errors import ModelError
 from edgecompress.core.values import Model
 
 _LONGEST_NAME = 48
+_FUNCTION = "main"
 _OWN_DOMAINS = ("", "ai.onnx")
 
 
@@ -65,12 +66,15 @@ def bindings(function: relax.Function) -> Iterator[relax.Binding]:
 
 
 def identifier(onnx_name: str) -> str:
-    """Make an ONNX name a short C identifier, by its last words: `net/conv1/Relu;net/bn/Norm` -> `net_conv1_Relu`."""
+    """Make an ONNX name a short C identifier, by its last words: `net/conv1/Relu;net/bn/Norm` -> `net_conv1_Relu`.
+
+    It is never `main`: a variable of that name would take it from the function.
+    """
     first = onnx_name.split(";", maxsplit=1)[0]
     words = re.sub(r"[\W_]+", "_", first, flags=re.ASCII).strip("_")
     while "_" in words and (len(words) > _LONGEST_NAME or words[0].isdigit()):
         words = words.split("_", maxsplit=1)[1]
-    return f"v{words}" if not words or words[0].isdigit() else words
+    return f"v{words}" if not words or words[0].isdigit() or words == _FUNCTION else words
 
 
 def _opset(graph: onnx.ModelProto) -> int:

@@ -113,6 +113,7 @@ def test_a_node_that_the_importer_refuses_is_named_with_the_reason() -> None:
         ("7/out", "out"),
         ("", "v"),
         ("größe", "gr_e"),
+        ("main", "vmain"),
         ("a_very_long_scope/" * 4 + "conv", "scope_a_very_long_scope_a_very_long_scope_conv"),
     ],
 )
