@@ -12,20 +12,20 @@ from edgecompress.core.errors import ModelError
 from edgecompress.core.values import Model
 
 _INTEGER = """
-Add AveragePool Clip Concat Constant Conv DequantizeLinear Dropout Flatten Gemm GlobalAveragePool Identity MatMul
-MaxPool QuantizeLinear ReduceMean Relu Reshape Softmax Squeeze Transpose Unsqueeze
+Abs Add AveragePool Clip Concat Constant Conv DequantizeLinear Dropout Elu Erf Exp Flatten Gemm GlobalAveragePool
+HardSigmoid HardSwish Identity LeakyRelu MatMul MaxPool Neg QuantizeLinear ReduceMean Relu Reshape Selu Sigmoid Softmax
+Softplus Squeeze Tanh Transpose Unsqueeze
 """
 
 INTEGER = frozenset(_INTEGER.split())
 """What a quantized network may hold."""
 
 _FLOAT_ONLY = """
-Abs And ArgMax ArgMin BatchNormalization Cast Ceil ConvTranspose DepthToSpace Div Einsum Elu Equal Erf Exp Expand Floor
-Gather GatherElements Gelu GlobalLpPool GlobalMaxPool Greater GreaterOrEqual GroupNormalization HardSigmoid HardSwish
-Hardmax InstanceNormalization LayerNormalization LeakyRelu Less LessOrEqual Log LogSoftmax LpPool Max Mean Min Mul Neg
-Not Or PRelu Pad Pow RMSNormalization Reciprocal ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMin
-ReduceProd ReduceSum ReduceSumSquare Resize Round Selu Shrink Sigmoid Sign Slice Softplus Softsign SpaceToDepth Split
-Sqrt Sub Sum Tanh ThresholdedRelu Tile Trilu Where Xor
+And ArgMax ArgMin BatchNormalization Cast Ceil ConvTranspose DepthToSpace Div Einsum Equal Expand Floor Gather
+GatherElements Gelu GlobalLpPool GlobalMaxPool Greater GreaterOrEqual GroupNormalization Hardmax InstanceNormalization
+LayerNormalization Less LessOrEqual Log LogSoftmax LpPool Max Mean Min Mul Not Or PRelu Pad Pow RMSNormalization
+Reciprocal ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMin ReduceProd ReduceSum ReduceSumSquare
+Resize Round Shrink Sign Slice Softsign SpaceToDepth Split Sqrt Sub Sum ThresholdedRelu Tile Trilu Where Xor
 """
 
 FLOAT = (INTEGER - {"DequantizeLinear", "QuantizeLinear"}) | frozenset(_FLOAT_ONLY.split())

@@ -235,6 +235,17 @@ def _rescale(layer: layers.Rescale) -> Chosen:
     )
 
 
+def _lookup(layer: layers.Lookup) -> Chosen:
+    shape = elementwise.Lookup(elements=layer.output.elements)
+    return Chosen(
+        op="lookup",
+        name=shape.name,
+        build=lambda: elementwise.build_lookup(shape),
+        constants={"table": layer.table},
+        inputs=layer.inputs,
+    )
+
+
 def _quantize(layer: layers.Quantize) -> Chosen:
     shape = elementwise.Quantize(shape=layer.shape, axes=layer.axes)
     return Chosen(
@@ -290,6 +301,7 @@ _CHOICES: dict[type[layers.Layer], Callable[[Any], Chosen]] = {
     layers.Mean: _mean,
     layers.Softmax: _softmax,
     layers.Rescale: _rescale,
+    layers.Lookup: _lookup,
     layers.Quantize: _quantize,
     layers.Dequantize: _dequantize,
     layers.FlipSign: _flip_sign,

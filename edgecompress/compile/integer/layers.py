@@ -161,6 +161,13 @@ class Rescale(Layer):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Lookup(Layer):
+    """Any function of one number: `table` holds what -128 … 127 become."""
+
+    table: NDArray[np.int8]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Quantize(Layer):
     """float32 to int8, in another order: output axis i is input axis `axes[i]` of `shape`."""
 

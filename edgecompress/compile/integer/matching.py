@@ -10,7 +10,7 @@ import numpy as np
 from tvm import relax
 
 from edgecompress.compile import frontend
-from edgecompress.compile.integer import layers, provenance
+from edgecompress.compile.integer import layers, provenance, tables
 from edgecompress.compile.integer.builder import MOVES, Builder, NoMatchError, Target, as_int8_zero
 from edgecompress.compile.integer.graph import Graph, array, dtype_of, operator, shape_of
 from edgecompress.compile.integer.layers import Clamp, Value
@@ -170,8 +170,22 @@ def _layer(builder: Builder, target: Target, expression: Any) -> View:
     if bounds is not None:
         return _layer(builder, dataclasses.replace(target, clamp=_narrowed(target, *bounds)), call.args[0])
     if name not in MAKERS:
-        raise NoMatchError(builder.why_not(expression))
-    return MAKERS[name](builder, target, expression, call)
+        return _function(builder, target, expression)
+    try:
+        return MAKERS[name](builder, target, expression, call)
+    except NoMatchError as problem:
+        return _function(builder, target, expression, problem)
+
+
+def _function(builder: Builder, target: Target, expression: Any, problem: NoMatchError | None = None) -> View:
+    """Make a table of any other function of one tensor."""
+    found = tables.find(builder, expression)
+    if found is None or found.view.shape != shape_of(expression) or not np.isfinite(found.results).all():
+        raise problem or NoMatchError(builder.why_not(expression))
+    view = builder.in_memory(found.view)
+    low, high = target.clamp.low, target.clamp.high
+    table = np.clip(found.quantized(target.scale, target.zero_point), low, high)
+    return builder.emit(target, view.shape, view.order, layers.Lookup, inputs=(view.value,), table=table)
 
 
 def _from_float(builder: Builder, target: Target, view: View) -> View:

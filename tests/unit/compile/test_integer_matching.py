@@ -192,6 +192,56 @@ def test_clips_are_rounded_to_the_quantized_range() -> None:
     assert only(network, layers.Addition).clamp == layers.Clamp(low=-26, high=40)
 
 
+ACTIVATIONS = {
+    "Abs": np.abs,
+    "Elu": lambda x: np.where(x < 0, np.exp(x) - 1, x),
+    "Exp": np.exp,
+    "HardSigmoid": lambda x: np.clip(0.2 * x + 0.5, 0, 1),
+    "HardSwish": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
+    "LeakyRelu": lambda x: np.where(x < 0, 0.01 * x, x),
+    "Neg": np.negative,
+    "Sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "Softplus": lambda x: np.log(1 + np.exp(x)),
+    "Tanh": np.tanh,
+}
+
+
+@pytest.mark.parametrize("kind", ACTIVATIONS)
+def test_an_activation_becomes_a_table_of_what_onnx_defines(kind: str) -> None:
+    draw = Drawing((1, 4))
+    draw.node(kind, [draw.quantized("x", 0.03, -5)], "a")
+
+    network = match(draw.model(draw.quantized("a", 0.04, 7), (1, 4)))
+
+    exact = np.clip(ACTIVATIONS[kind]((np.arange(-128, 128) + 5) * 0.03) / 0.04 + 7, -128, 127)
+    assert kinds(network) == ["Quantize", "Lookup", "Dequantize"]
+    assert np.abs(only(network, layers.Lookup).table - exact).max() < 0.501
+
+
+def test_a_gate_of_a_tensor_with_itself_is_one_table() -> None:
+    draw = Drawing((1, 4))
+    x = draw.quantized("x")
+    draw.node("Mul", [x, draw.node("Sigmoid", [x], "s")], "m")
+
+    network = match(draw.model(draw.quantized("m"), (1, 4)))
+
+    assert kinds(network) == ["Quantize", "Lookup", "Dequantize"]
+    assert only(network, layers.Lookup).table[128 + 20] == round(20 / (1 + np.exp(-2.0)))
+
+
+def test_a_product_of_two_tensors_is_no_table() -> None:
+    draw = Drawing((1, 4))
+    x = draw.quantized("x")
+    draw.node("Add", [x, x], "a")
+    draw.node("Mul", [x, draw.quantized("a", 0.2)], "m")
+
+    error = refusal(draw.model(draw.quantized("m"), (1, 4)))
+
+    assert error.message == (
+        "net cannot run in integers: layer 'Mul_m' (multiply) has no integer kernel, or its result is not quantized"
+    )
+
+
 def refusal(model: Model) -> ModelError:
     with pytest.raises(ModelError) as caught:
         emit(match(model))
@@ -200,16 +250,16 @@ def refusal(model: Model) -> ModelError:
 
 def test_every_layer_that_cannot_run_in_integers_is_named() -> None:
     draw = Drawing((1, 4))
-    draw.node("Sigmoid", [draw.quantized("x")], "a")
+    draw.node("Sin", [draw.quantized("x")], "a")
     draw.node("Relu", [draw.quantized("a")], "r")
-    draw.node("Tanh", ["r"], "b")
+    draw.node("Cos", ["r"], "b")
     model = draw.model(draw.quantized("b"), (1, 4))
 
     error = refusal(model)
 
     assert error.message == (
-        "net cannot run in integers: layer 'Sigmoid_a' (sigmoid) has no integer kernel, or its result is not "
-        "quantized; layer 'Tanh_b' (tanh) has no integer kernel, or its result is not quantized"
+        "net cannot run in integers: layer 'Sin_a' (sin) has no integer kernel, or its result is not "
+        "quantized; layer 'Cos_b' (cos) has no integer kernel, or its result is not quantized"
     )
     assert error.hint == "quantize the inputs and outputs of these layers (QDQ), or take them out of the network"
 
