@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from edgecompress.compile.kernels import convolution, depthwise, dsp_convolution, mve_convolution
+from edgecompress.compile.kernels import convolution, depthwise, dsp_convolution, mve_convolution, mve_depthwise
 from edgecompress.compile.kernels.product import Choose, Kernel, Product
 
 FAMILIES: Mapping[str, tuple[Choose, ...]] = {
-    "mve": (mve_convolution.choose,),
+    "mve": (mve_depthwise.choose, mve_convolution.choose),
     "dsp": (dsp_convolution.choose,),
 }
 """Target feature -> its kernels; the best family first. The first kernel that takes a layer gets it."""

@@ -14,13 +14,10 @@ from tvm import tirx
 
 from edgecompress.compile.kernels.epilogue import Epilogue
 from edgecompress.compile.kernels.loops import Expr, Function, call, loop
-from edgecompress.compile.kernels.mve_strip import Strip
+from edgecompress.compile.kernels.mve_strip import LARGEST_STRIP, Strip
 from edgecompress.compile.kernels.mve_table import table
 from edgecompress.compile.kernels.product import Kernel, Product
 from edgecompress.compile.kernels.window import Window
-
-LARGEST_STRIP = 16384
-"""Bytes of copied input that are worth their room in the arena."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,20 +7,23 @@ from tvm import tirx
 from edgecompress.compile.kernels.loops import Buffer, Expr, call, choose, int32, loop, temporary
 from edgecompress.compile.kernels.window import Window
 
+LARGEST_STRIP = 16384
+"""Bytes of copied input that are worth their room in the arena."""
+
 
 class Strip:
     """Runs of `run` bytes, those of the kernel's rows next to each other.
 
     A run of one pixel's channels puts all that an output sees in one piece: [column][kernel row][channel]. A run of a
     whole padded row leaves rows as they are: [kernel row][column][channel]. The copy is made once a row of output; what
-    lies beyond the edge is filled with the input's zero point.
+    lies beyond the edge is filled with the input's zero point. `slack` bytes may be read past the end.
     """
 
-    def __init__(self, window: Window, image: Buffer, zero: Expr | None, *, by_column: bool) -> None:
+    def __init__(self, window: Window, image: Buffer, zero: Expr | None, *, by_column: bool, slack: int = 0) -> None:
         self._window, self._image, self._zero = window, image, zero
         rows, (left, right) = window.kernel[0], window.padding[1::2]
         columns, channels = left + window.width + right, window.channels
-        self.buffer = temporary("strip", rows * columns * channels, "int8")
+        self.buffer = temporary("strip", rows * columns * channels + slack, "int8")
         self._runs, self._run = (window.width, channels) if by_column else (1, window.width * channels)
         self._between_rows = channels if by_column else columns * channels
         self._step = rows * channels if by_column else 0
