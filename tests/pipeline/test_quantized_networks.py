@@ -77,9 +77,19 @@ def line_network(draw: Drawing) -> str:
     return draw.node("MatMul", row, draw.random(90, 3))
 
 
+def gate_network(draw: Drawing) -> str:
+    """Activations that are tables, one of them on a tensor that another layer reads as well."""
+    conv = draw.node("Conv", "x", draw.random(8, 4, 3, 3), draw.random(8), pads=[1, 1, 1, 1])
+    leaky = draw.node("LeakyRelu", conv, alpha=0.1)
+    total = draw.node("Add", leaky, draw.node("Tanh", leaky))
+    mean = draw.node("Sigmoid", draw.node("ReduceMean", total, axes=[2, 3], keepdims=0))
+    return draw.node("MatMul", mean, draw.random(8, 5, spread=2))
+
+
 NETWORKS: dict[str, tuple[tuple[int, ...], Callable[[Drawing], str]]] = {
     "image": ((1, 6, 13, 11), image_network),
     "line": ((1, 4, 20), line_network),
+    "gates": ((1, 4, 6, 6), gate_network),
 }
 
 ACTIVATIONS = {
