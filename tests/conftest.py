@@ -6,6 +6,7 @@ The budget is kept in CPU seconds, children included: a wall clock would fail on
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Generator
 
 import pytest
@@ -18,6 +19,11 @@ CPU_SECONDS = "cpu_seconds"
 started = pytest.StashKey[float]()
 
 Golden = Callable[[str, str], None]
+
+
+def pytest_configure() -> None:
+    """Let the programs that tests start be interrupted, even when a shell started this one with SIGINT ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -253,11 +253,13 @@ def test_a_file_size_limit_leaves_nothing_behind(program: Program, tmp_path: Pat
 
 def test_an_existing_bundle_is_replaced_whole(program: Program, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "manifest.json").write_text("{}")
     (tmp_path / "out" / "stale").write_text("old")
 
-    assemble.write_bundle(program, ORIGIN, targets.load("host"), tmp_path / "out")
+    bundle = assemble.write_bundle(program, ORIGIN, targets.load("host"), tmp_path / "out")
 
     assert not (tmp_path / "out" / "stale").exists()
+    assert bundle_files.load(tmp_path / "out").manifest == bundle.manifest
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
