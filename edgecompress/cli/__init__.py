@@ -53,7 +53,7 @@ def _fail(error: EdgecompressError, words: list[str]) -> int:
         click.echo(f"hint: {error.hint}", err=True)
     if "--json" in words:
         problem = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
-        click.echo(json.dumps({"error": problem}))
+        click.echo(json.dumps({"error": problem, **error.figures}))
     return error.exit_code
 
 

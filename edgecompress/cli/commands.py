@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import rich_click as click
 
 import edgecompress
-from edgecompress.core.errors import UsageError
+from edgecompress.core.errors import EdgecompressError, UsageError
 
 if TYPE_CHECKING:
     from edgecompress.core.report import Report
     from edgecompress.core.run_folder import Run
+    from edgecompress.core.values import FileValue
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -88,7 +89,6 @@ def run(
     with _display() as display:
         report = pipeline.run_all(source, chosen, folder, display, _choice(device, emulator_args), repeat)
     _print_report(report, folder, as_json)
-    pipeline.raise_if_limits_missed(report)
 
 
 @group.command()
@@ -188,7 +188,6 @@ def report_command(run_folder: Path, as_json: bool) -> None:
     with _display() as display:
         report = pipeline.report(_open(run_folder, display))
     _print_report(report, run_folder, as_json)
-    pipeline.raise_if_limits_missed(report)
 
 
 @group.command()
@@ -207,11 +206,11 @@ def check(source: Path, target_name: str, as_json: bool) -> None:
 
     fit = pipeline.check(source, target.load(target_name))
     if as_json:
-        click.echo(fit.model_dump_json())
-    else:
-        from edgecompress.cli.tables import print_fit
+        _print_judged(fit, fit.raise_if_too_big)
+        return
+    from edgecompress.cli.tables import print_fit
 
-        print_fit(fit)
+    print_fit(fit)
     fit.raise_if_too_big()
 
 
@@ -301,9 +300,23 @@ def _print_stage(done: Run, stage: str, result: Path, as_json: bool) -> None:
 
 
 def _print_report(report: Report, folder: Path, as_json: bool) -> None:
+    """Print the figures, then fail when a limit of the recipe was missed."""
+    from edgecompress import pipeline
+
     if as_json:
-        click.echo(report.model_dump_json())
+        _print_judged(report, lambda: pipeline.raise_if_limits_missed(report))
         return
     from edgecompress.cli.tables import print_summary
 
     print_summary(report, folder)
+    pipeline.raise_if_limits_missed(report)
+
+
+def _print_judged(value: FileValue, judge: Callable[[], None]) -> None:
+    """Print a value as one JSON object. An error that `judge` raises takes the value along, into the same object."""
+    try:
+        judge()
+    except EdgecompressError as error:
+        error.figures = value.model_dump(mode="json")
+        raise
+    click.echo(value.model_dump_json())

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 
 class EdgecompressError(Exception):
-    """A failure that the user can act on. `message` states the fact, `hint` the next step."""
+    """A failure that the user can act on. `message` states the fact, `hint` the next step.
+
+    `figures` is what was found all the same: --json prints it beside the error.
+    """
 
     exit_code = 1
 
@@ -12,6 +15,7 @@ class EdgecompressError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.figures: dict[str, object] = {}
 
 
 class StorageError(EdgecompressError):

@@ -97,6 +97,24 @@ def test_a_missed_limit_ends_with_its_own_exit_code_after_the_report(tmp_path: P
     assert (tmp_path / "run" / "report.html").exists()
 
 
+def test_a_missed_limit_and_the_report_are_one_object(tmp_path: Path, edgecompress: Command) -> None:
+    recipe = tmp_path / "strict.toml"
+    recipe.write_text(f'model = "{NETWORKS}/sww_stream_int8.onnx"\n[limits]\nflash_bytes = 1000\n')
+    done = edgecompress("run", recipe, "-t", "host", "-o", tmp_path / "run", "--json", "--repeat", "1", code=6)
+    printed = json.loads(done.stdout)
+    assert printed.pop("error")["exit_code"] == 6
+    assert json.loads((tmp_path / "run" / "report.json").read_text()) == printed
+
+
+def test_what_does_not_fit_and_its_bounds_are_one_object(tmp_path: Path, edgecompress: Command) -> None:
+    small = tmp_path / "small.toml"
+    small.write_text((ROOT / "targets" / "mps2-an386.toml").read_text() + "\n[budget]\nram_bytes = 4096\n")
+    done = edgecompress("check", NETWORKS / "sww_stream_int8.onnx", "-t", small, "--json", code=5)
+    printed = json.loads(done.stdout)
+    assert printed["error"]["exit_code"] == 5
+    assert printed["ram_limit_bytes"] == 4096 < printed["ram_bytes"]
+
+
 def test_a_network_that_is_too_big_is_refused_before_anything_is_built(tmp_path: Path, edgecompress: Command) -> None:
     profile = (ROOT / "targets" / "mps2-an386.toml").read_text()
     small = tmp_path / "small.toml"
