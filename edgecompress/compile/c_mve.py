@@ -31,6 +31,37 @@ _ROW_PARAMETERS = (
     "    int32_t step, int32_t pixels, int32_t taps, int32_t outputs, int32_t zero, int32_t low, int32_t high"
 )
 
+_ADD = """\
+/* Add `count` elements: both at one scale with 19 more bits, half of what they stand for (addition.py). */
+static __attribute__((noinline)) void @NAME@(
+    const int8_t *first, const int8_t *second, int8_t *output, int32_t count, int32_t first_zero, int32_t second_zero,
+    @SCALING@int32_t multiplier, int32_t shift_less_1, int32_t twice_zero_plus_1, int32_t low, int32_t high) {
+  const int32_t zero = (twice_zero_plus_1 - 1) / 2;
+#if defined(__ARM_FEATURE_MVE)
+  const int32x4_t lows = vdupq_n_s32(low);
+  const int32x4_t highs = vdupq_n_s32(high);
+  for (int32_t left = count; left > 0; left -= 4) {
+    const mve_pred16_t inside = vctp32q((uint32_t)left);
+    const int32x4_t a = vldrbq_z_s32(first, inside);
+    const int32x4_t b = vldrbq_z_s32(second, inside);
+    @VECTORS@
+    const int32x4_t sum = mve_scale(both, vdupq_n_s32(multiplier), vdupq_n_s32(-shift_less_1 - 1));
+    vstrbq_p_s32(output, vminq_s32(vmaxq_s32(vaddq_n_s32(sum, zero), lows), highs), inside);
+    first += 4;
+    second += 4;
+    output += 4;
+  }
+#else
+  for (int32_t i = 0; i < count; ++i) {
+    const int32_t a = (first[i] - first_zero) * 0x80000;
+    const int32_t b = second[i] - second_zero;
+    const int32_t sum = mve_scale(a + @NUMBERS@, multiplier, -shift_less_1 - 1) + zero;
+    output[i] = (int8_t)(sum < low ? low : sum > high ? high : sum);
+  }
+#endif
+}
+"""
+
 FUNCTIONS = {
     "mve_copy": """\
 /* Copy runs of `count` bytes that lie next to each other to places `step` bytes apart. */
@@ -302,6 +333,22 @@ static __attribute__((noinline)) void mve_depthwise(
   }
 }
 """,
+    "mve_add": _ADD.replace("@NAME@", "mve_add")
+    .replace("@SCALING@", "int32_t second_multiplier, int32_t second_shift_less_1, ")
+    .replace(
+        "@VECTORS@",
+        """const int32x4_t large = vshlq_n_s32(vsubq_n_s32(b, second_zero), 20);
+    const int32x4_t scaled = mve_scale(large, vdupq_n_s32(second_multiplier), vdupq_n_s32(-second_shift_less_1 - 1));
+    const int32x4_t both = vaddq_s32(vshlq_n_s32(vsubq_n_s32(a, first_zero), 19), scaled);""",
+    )
+    .replace("@NUMBERS@", "mve_scale(b * 0x100000, second_multiplier, -second_shift_less_1 - 1)"),
+    "mve_add_one_scale": _ADD.replace("@NAME@", "mve_add_one_scale")
+    .replace("@SCALING@", "")
+    .replace(
+        "@VECTORS@",
+        "const int32x4_t both = vshlq_n_s32(vsubq_n_s32(vaddq_s32(a, b), first_zero + second_zero), 19);",
+    )
+    .replace("@NUMBERS@", "b * 0x80000"),
 }
 """Name -> definition; a function stands after those that it calls."""
 

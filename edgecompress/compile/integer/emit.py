@@ -85,6 +85,8 @@ def _choose(network: layers.Network, layer: layers.Layer, features: Collection[s
             return _convolution(layer, features)
         if isinstance(layer, layers.FullyConnected):
             return _fully_connected(layer, features)
+        if isinstance(layer, layers.Addition):
+            return _addition(layer, features)
         return _CHOICES[type(layer)](layer)
     except ValueError as problem:
         label = layer.nodes[0] if layer.nodes else layer.output.name
@@ -147,17 +149,18 @@ def _output_scalars(layer: Any) -> list[int]:
     return [layer.output.zero_point, layer.clamp.low, layer.clamp.high]
 
 
-def _addition(layer: layers.Addition) -> Chosen:
+def _addition(layer: layers.Addition, features: Collection[str]) -> Chosen:
     addend = layer.addend
     operands = layer.inputs if addend is None else (*layer.inputs, addend.value)
     first, second = sorted(operands, key=lambda value: -value.scale)
     shape = addition.Addition(elements=layer.output.elements, one_scale=first.scale == second.scale)
     part, total = addition.multipliers(first.scale, second.scale, layer.output.scale)
     zeros = (first.zero_point, second.zero_point, layer.output.zero_point)
+    name, build = families.choose_addition(shape, features)
     return Chosen(
         op="add",
-        name=shape.name,
-        build=lambda: addition.build(shape),
+        name=name,
+        build=lambda: build(shape),
         scalars=shape.scalar_values(zeros, part, total, layer.clamp.low, layer.clamp.high),
         inputs=(first, second),
         operands={} if addend is None else {addend.value.name: addend.numbers},
@@ -295,7 +298,6 @@ def _float_bits(value: float) -> int:
 
 
 _CHOICES: dict[type[layers.Layer], Callable[[Any], Chosen]] = {
-    layers.Addition: _addition,
     layers.AveragePool: _average_pool,
     layers.MaxPool: _max_pool,
     layers.Mean: _mean,

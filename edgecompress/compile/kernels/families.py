@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
-from edgecompress.compile.kernels import convolution, depthwise, dsp_convolution, mve_convolution, mve_depthwise
+from tvm import tirx
+
+from edgecompress.compile.kernels import (
+    addition,
+    convolution,
+    depthwise,
+    dsp_convolution,
+    mve_addition,
+    mve_convolution,
+    mve_depthwise,
+)
+from edgecompress.compile.kernels.addition import Addition
 from edgecompress.compile.kernels.product import Choose, Kernel, Product
 
 FAMILIES: Mapping[str, tuple[Choose, ...]] = {
@@ -21,3 +32,10 @@ def choose(product: Product, features: Collection[str]) -> Kernel:
     candidates = [each for feature, family in FAMILIES.items() if feature in features for each in family]
     kernels = (candidate(product) for candidate in (*candidates, *GENERIC))
     return next(kernel for kernel in kernels if kernel is not None)
+
+
+def choose_addition(shape: Addition, features: Collection[str]) -> tuple[str, Callable[[Addition], tirx.PrimFunc]]:
+    """Choose the kernel of an addition: its name, and how to write it. All take the same arguments."""
+    if "mve" in features:
+        return mve_addition.name(shape), mve_addition.build
+    return shape.name, addition.build
