@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from edgecompress.core.device import Device
     from edgecompress.core.report import Baseline, Report
     from edgecompress.core.target import Target
-    from edgecompress.core.values import Data, Model
+    from edgecompress.core.values import Data, Model, Optimize
 
 DEFAULT_REPEAT = 20
+REPORT_FILES = ("report.html", "report.json", "report.md")
+"""What the modules of report/ write; a test compares them. They are not asked: their import takes a second."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,19 +50,20 @@ def compress(source: Path, folder: Path, observer: Observer) -> Run:
     return run
 
 
-def compile_network(run: Run, chosen: Target) -> Bundle:
+def compile_network(run: Run, chosen: Target, optimize: Optimize = "balanced") -> Bundle:
     """Compile the network, refusing what does not fit before any compiler runs. Writes RUN/bundle/."""
     from edgecompress import compile as compiler
 
     run.choose_target(chosen)
-    inputs = {"model": run.key("compress"), "target": chosen.model_dump(mode="json")}
-    with run.stage("compile", inputs, "bundle/manifest.json") as key:
+    inputs = {"model": run.key("compress"), "target": chosen.model_dump(mode="json"), "optimize": optimize}
+    with run.stage("compile", inputs, "bundle/manifest.json", intact=run.has_whole_bundle) as key:
         if key is not None:
             compiler.build(
                 _load(run, "model"),
                 chosen,
                 run.folder / "bundle",
                 samples=run.evaluation(),
+                optimize=optimize,
                 progress=run.observer.progress,
             )
     return run.bundle()
@@ -69,9 +72,10 @@ def compile_network(run: Run, chosen: Target) -> Bundle:
 def deploy(run: Run, choice: DeviceChoice) -> Deployment:
     """Bring the bundle onto the device and prove that it runs there. Writes RUN/deployment.json."""
     inputs = {"bundle": run.key("compile"), "device": [choice.address, *choice.emulator_args]}
+    bundle = run.bundle()
+    bundle.check_whole()
     with run.stage("deploy", inputs, "deployment.json") as key:
         if key is not None:
-            bundle = run.bundle()
             with connect(run.target, choice) as device:
                 device.install(bundle, run.observer.progress)
                 deployment = Deployment(
@@ -88,10 +92,12 @@ def deploy(run: Run, choice: DeviceChoice) -> Deployment:
 def profile(run: Run, choice: DeviceChoice, repeat: int = DEFAULT_REPEAT) -> Profile:
     """Ask the device every question that measure/ knows. Writes RUN/measurements.json."""
     inputs = {"deployment": run.key("deploy"), "device": [choice.address, *choice.emulator_args], "repeat": repeat}
+    bundle = run.bundle()
+    bundle.check_whole()
     with run.stage("profile", inputs, "measurements.json") as key:
         if key is not None:
             with connect(run.target, choice) as device:
-                device.install(run.bundle(), run.observer.progress)
+                device.install(bundle, run.observer.progress)
                 found = _measure(run, device, repeat)
                 result = Profile(device=device.description, emulated=device.emulated, measurements=found)
             run.write("measurements.json", result)
@@ -99,11 +105,17 @@ def profile(run: Run, choice: DeviceChoice, repeat: int = DEFAULT_REPEAT) -> Pro
 
 
 def run_all(
-    source: Path, chosen: Target, folder: Path, observer: Observer, choice: DeviceChoice, repeat: int
+    source: Path,
+    chosen: Target,
+    folder: Path,
+    observer: Observer,
+    choice: DeviceChoice,
+    repeat: int,
+    optimize: Optimize = "balanced",
 ) -> Report:
     """All stages in order. What is up to date is kept."""
     run = compress(source, folder, observer)
-    compile_network(run, chosen)
+    compile_network(run, chosen, optimize)
     deploy(run, choice)
     profile(run, choice, repeat)
     return report(run)
@@ -112,7 +124,7 @@ def run_all(
 def report(run: Run) -> Report:
     """Put everything together and write RUN/report.*, one file for each format that report/ knows."""
     inputs = {"profile": run.key("profile"), "limits": run.record.recipe.limits.model_dump(mode="json")}
-    with run.stage("report", inputs, "report.json") as key:
+    with run.stage("report", inputs, *REPORT_FILES) as key:
         if key is not None:
             _write_report(run)
     from edgecompress.core.report import Report
@@ -133,7 +145,7 @@ def raise_if_limits_missed(report: Report) -> None:
     raise QualityError("; ".join(lines), hint="the report says where it comes from; change the steps or the limits")
 
 
-def check(source: Path, chosen: Target) -> Fit:
+def check(source: Path, chosen: Target, optimize: Optimize = "balanced") -> Fit:
     """Say whether a network fits a target, before anything is built or written.
 
     `source` is a model file, a recipe (its model as given), or a run folder (its compressed network).
@@ -142,9 +154,9 @@ def check(source: Path, chosen: Target) -> Fit:
     from edgecompress import models
 
     if source.is_dir():
-        return compiler.check(models.load(source / "model" / "model.onnx"), chosen)
+        return compiler.check(models.load(source / "model" / "model.onnx"), chosen, optimize)
     asked = recipe.load_or_wrap(source)
-    return compiler.check(models.load(asked.model, name=asked.name, shapes=asked.shapes), chosen)
+    return compiler.check(models.load(asked.model, name=asked.name, shapes=asked.shapes), chosen, optimize)
 
 
 @contextmanager

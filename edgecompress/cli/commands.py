@@ -16,7 +16,7 @@ from edgecompress.core.errors import EdgecompressError, UsageError
 if TYPE_CHECKING:
     from edgecompress.core.report import Report
     from edgecompress.core.run_folder import Run
-    from edgecompress.core.values import FileValue
+    from edgecompress.core.values import FileValue, Optimize
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,6 +35,13 @@ emulator_option = click.option(
     help="Further arguments for the emulator, in one string: a plugin, a trace. Only for emulated targets.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+optimize_option = click.option(
+    "--optimize",
+    type=click.Choice(["speed", "size", "ram", "balanced"]),
+    default="balanced",
+    show_default=True,
+    help="What to save: instructions, flash, RAM, or some of each. The outputs stay the same bytes.",
+)
 repeat_option = click.option(
     "--repeat", default=20, show_default=True, type=click.IntRange(1, 100_000), help="Timed inferences."
 )
@@ -59,6 +66,7 @@ def group(verbose: bool) -> None:
 @source_argument
 @target_option
 @output_option
+@optimize_option
 @device_option
 @emulator_option
 @repeat_option
@@ -67,6 +75,7 @@ def run(
     source: Path,
     target_name: str,
     folder: Path,
+    optimize: Optimize,
     device: str | None,
     emulator_args: str,
     repeat: int,
@@ -87,7 +96,7 @@ def run(
 
     chosen = target.load(target_name)
     with _display() as display:
-        report = pipeline.run_all(source, chosen, folder, display, _choice(device, emulator_args), repeat)
+        report = pipeline.run_all(source, chosen, folder, display, _choice(device, emulator_args), repeat, optimize)
     _print_report(report, folder, as_json)
 
 
@@ -112,8 +121,9 @@ def compress(source: Path, folder: Path, as_json: bool) -> None:
 @group.command("compile")
 @run_argument
 @target_option
+@optimize_option
 @json_option
-def compile_command(run_folder: Path, target_name: str, as_json: bool) -> None:
+def compile_command(run_folder: Path, target_name: str, optimize: Optimize, as_json: bool) -> None:
     """Compile the compressed network of RUN for a target. Writes RUN/bundle.
 
     \b
@@ -126,7 +136,7 @@ def compile_command(run_folder: Path, target_name: str, as_json: bool) -> None:
     chosen = target.load(target_name)
     with _display() as display:
         opened = _open(run_folder, display)
-        pipeline.compile_network(opened, chosen)
+        pipeline.compile_network(opened, chosen, optimize)
     _print_stage(opened, "compile", run_folder / "bundle", as_json)
 
 
@@ -193,8 +203,9 @@ def report_command(run_folder: Path, as_json: bool) -> None:
 @group.command()
 @source_argument
 @target_option
+@optimize_option
 @json_option
-def check(source: Path, target_name: str, as_json: bool) -> None:
+def check(source: Path, target_name: str, optimize: Optimize, as_json: bool) -> None:
     """Say whether SOURCE, a model file, a recipe or a run folder, fits a target, before anything is built.
 
     \b
@@ -204,7 +215,7 @@ def check(source: Path, target_name: str, as_json: bool) -> None:
     from edgecompress import pipeline
     from edgecompress.core import target
 
-    fit = pipeline.check(source, target.load(target_name))
+    fit = pipeline.check(source, target.load(target_name), optimize)
     if as_json:
         _print_judged(fit, fit.raise_if_too_big)
         return

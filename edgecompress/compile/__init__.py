@@ -12,16 +12,22 @@ if TYPE_CHECKING:
     from edgecompress.compile.fit import Fit
     from edgecompress.core.bundle import Bundle
     from edgecompress.core.target import Target
-    from edgecompress.core.values import Model, Progress, Samples
+    from edgecompress.core.values import Model, Optimize, Progress, Samples
 
 
 def build(
-    model: Model, target: Target, folder: Path, *, samples: Samples | None = None, progress: Progress = no_progress
+    model: Model,
+    target: Target,
+    folder: Path,
+    *,
+    samples: Samples | None = None,
+    optimize: Optimize = "balanced",
+    progress: Progress = no_progress,
 ) -> Bundle:
     """Compile a model for a target into a bundle folder, which appears only when it is whole.
 
-    The test vectors are the first samples, or seeded inputs when there are none. Raises ModelError for what cannot be
-    compiled, DoesNotFitError, MissingToolError, ToolFailedError and StorageError.
+    The test vectors are the first samples, or seeded inputs when there are none; `optimize` changes no byte of them.
+    Raises ModelError for what cannot be compiled, DoesNotFitError, MissingToolError, ToolFailedError and StorageError.
     """
     from edgecompress.compile import assemble
     from edgecompress.compile.graph import to_program
@@ -29,11 +35,11 @@ def build(
     origin = assemble.Origin(
         model_sha256=hashlib.sha256(model.graph.SerializeToString(deterministic=True)).hexdigest(), steps=model.steps
     )
-    program = to_program(model, target)
+    program = to_program(model, target, optimize)
     return assemble.write_bundle(program, origin, target, folder, samples=samples, progress=progress)
 
 
-def check(model: Model, target: Target) -> Fit:
+def check(model: Model, target: Target, optimize: Optimize = "balanced") -> Fit:
     """Bound the flash and RAM that a model needs on a target, without running any compiler.
 
     Raises ModelError for what cannot be compiled.
@@ -41,5 +47,5 @@ def check(model: Model, target: Target) -> Fit:
     from edgecompress.compile import assemble, fit
     from edgecompress.compile.graph import to_program
 
-    lowered = assemble.lower_and_plan(to_program(model, target))
+    lowered = assemble.lower_and_plan(to_program(model, target, optimize))
     return fit.estimate(lowered.program, lowered.kernels, lowered.arena, target)

@@ -89,6 +89,8 @@ def write_bundle(
             outputs=program.outputs,
             steps=origin.steps,
             model_sha256=origin.model_sha256,
+            optimize=program.optimize,
+            keeps_inputs=program.keeps_inputs,
             layers=sizes.describe_layers(program, whole, constants),
             arena=lowered.arena,
             sizes=sizes.compare(whole, empty, constants),

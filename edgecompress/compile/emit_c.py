@@ -14,6 +14,11 @@ from edgecompress.core.values import TensorSpec
 if TYPE_CHECKING:
     from edgecompress.compile.program import Call, CKernel, Program
 
+INPUTS_AFTERWARDS = {
+    True: "The inputs stay as they are, so that it can be repeated.",
+    False: "Other tensors take the place of the inputs: write them before every one.",
+}
+
 ASSEMBLER_PRAGMA = """\
 /* A function in assembler finds its arguments in registers and on the stack, not by name. */
 #pragma GCC diagnostic ignored "-Wunused-parameter"
@@ -60,7 +65,7 @@ uint8_t model_arena[MODEL_ARENA_BYTES];
 
 {tensors}
 
-/* Run one inference. The inputs stay as they are, so that it can be repeated. */
+/* Run one inference. {INPUTS_AFTERWARDS[program.keeps_inputs]} */
 void model_run(void);
 
 /* Run one layer. Layers 0 .. MODEL_LAYERS - 1, in this order, are one inference; any other number does nothing. */

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from edgecompress.compile import frontend, operators
 from edgecompress.compile.program import Program
 from edgecompress.core.target import Target
-from edgecompress.core.values import Model
+from edgecompress.core.values import Model, Optimize
 
 
-def to_program(model: Model, target: Target) -> Program:
-    """Bring a network to kernels and calls for a target.
+def to_program(model: Model, target: Target, optimize: Optimize = "balanced") -> Program:
+    """Bring a network to kernels and calls for a target; `optimize` says what to save.
 
     Raises ModelError that lists every operator that cannot be compiled.
     """
@@ -18,7 +20,7 @@ def to_program(model: Model, target: Target) -> Program:
     if model.is_quantized:
         from edgecompress.compile import integer
 
-        return integer.to_program(imported, model, target)
+        return replace(integer.to_program(imported, model, target), optimize=optimize)
     from edgecompress.compile import floating
 
-    return floating.to_program(imported, model)
+    return replace(floating.to_program(imported, model), optimize=optimize)

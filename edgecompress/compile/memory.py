@@ -51,20 +51,22 @@ def workspace_name(layer: int, number: int) -> str:
 def lifetimes(program: Program, workspaces: Mapping[str, Sequence[int]]) -> tuple[Item, ...]:
     """List what the arena must hold; `workspaces` gives the sizes in bytes by kernel.
 
-    Program inputs live during the whole run, so that a run can be repeated; outputs from their layer to the end.
+    Program inputs live from the start: during the whole run, so that it can be repeated, or to their last reader when
+    the program keeps no inputs. Outputs live from their layer to the end.
     """
     end = max(len(program.calls) - 1, 0)
     sizes = {spec.name: spec.byte_size for spec in (*program.inputs, *program.outputs)}
     for name, tensor in program.tensors.items():
         sizes[name] = math.prod(tensor.shape) * np.dtype(tensor.dtype).itemsize
     first = {spec.name: 0 for spec in program.inputs}
-    last = {spec.name: end for spec in (*program.inputs, *program.outputs)}
+    kept = program.inputs if program.keeps_inputs else ()
+    last = {spec.name: end for spec in (*kept, *program.outputs)}
     for layer, call in enumerate(program.calls):
         first.setdefault(call.output, layer)
         for name in (*call.arguments, call.output):
             if name in sizes:
                 last[name] = max(last.get(name, 0), layer)
-    items = [Item(name=name, bytes=sizes[name], first=first[name], last=last[name]) for name in first]
+    items = [Item(name=name, bytes=sizes[name], first=first[name], last=last.get(name, 0)) for name in first]
     items += [
         Item(name=workspace_name(layer, number), bytes=size, first=layer, last=layer)
         for layer, call in enumerate(program.calls)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgecompress.core.bundle import OnnxValue
-from edgecompress.core.values import Array, TensorSpec
+from edgecompress.core.values import Array, Optimize, TensorSpec
 
 if TYPE_CHECKING:
     from tvm import tirx
@@ -50,7 +50,7 @@ class Program:
     """Everything the back end needs. Two calls with the same kernel name share one function.
 
     `kernels` maps a kernel's name to its scheduled PrimFunc (s_tir, before lowering): buffer parameters are the
-    arguments, then the output; scalar int32 parameters follow.
+    arguments, then the output; scalar int32 parameters follow. `optimize` says what the back end is to save.
     """
 
     name: str
@@ -60,6 +60,12 @@ class Program:
     constants: dict[str, Array]
     calls: tuple[Call, ...]
     kernels: dict[str, tirx.PrimFunc]
+    optimize: Optimize = "balanced"
+
+    @property
+    def keeps_inputs(self) -> bool:
+        """True when the inputs are there after a run as before it; False when other tensors may take their place."""
+        return self.optimize != "ram"
 
 
 @dataclass(frozen=True, kw_only=True)

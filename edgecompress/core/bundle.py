@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from edgecompress.core import tools
+from edgecompress.core import files, tools
 from edgecompress.core.errors import ConfigError, ToolFailedError
-from edgecompress.core.values import AppliedStep, Array, FileValue, TensorSpec
+from edgecompress.core.values import AppliedStep, Array, FileValue, Optimize, TensorSpec
 
 MANIFEST_VERSION = 1
 REFERENCE_TIMEOUT_S = 300.0
@@ -102,7 +102,10 @@ class Vectors(FileValue):
 
 
 class Manifest(FileValue):
-    """What the bundle holds and where it came from."""
+    """What the bundle holds and where it came from.
+
+    `keeps_inputs` is False when an inference may write over the inputs: they must be written before every one.
+    """
 
     version: int = MANIFEST_VERSION
     name: str
@@ -113,6 +116,8 @@ class Manifest(FileValue):
     outputs: tuple[TensorSpec, ...]
     steps: tuple[AppliedStep, ...]
     model_sha256: str
+    optimize: Optimize = "balanced"
+    keeps_inputs: bool = True
     layers: tuple[Layer, ...]
     arena: Arena
     sizes: Sizes
@@ -133,6 +138,20 @@ class Bundle:
     def program(self) -> Path:
         """The firmware or executable that goes onto the device."""
         return self.folder / self.manifest.program
+
+    def changed_files(self) -> tuple[str, ...]:
+        """The files that are gone, or no longer what was compiled by the manifest's hashes."""
+        return tuple(name for name, digest in self.manifest.files.items() if _sha256(self.folder / name) != digest)
+
+    def check_whole(self) -> None:
+        """Raise ConfigError when a file is gone or no longer what was compiled."""
+        changed = self.changed_files()
+        if changed:
+            more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+            raise ConfigError(
+                f"{self.folder / changed[0]}{more} changed since the bundle was compiled",
+                hint="run `edgecompress compile` again: it replaces the bundle",
+            )
 
     def vectors(self) -> tuple[dict[str, Array], dict[str, Array]]:
         """Read the test vectors: inputs by name, expected outputs by name, each (n, *spec.shape[1:])."""
@@ -188,3 +207,7 @@ def load(folder: Path) -> Bundle:
     except ValidationError as error:
         raise ConfigError(f"{path} is damaged: {error.error_count()} wrong values", hint="compile again") from error
     return Bundle(folder=folder, manifest=manifest)
+
+
+def _sha256(path: Path) -> str | None:
+    return files.sha256(path) if path.is_file() else None

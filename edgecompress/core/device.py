@@ -113,15 +113,13 @@ class Device:
 
     def run(self, inputs: Mapping[str, Array], repeat: int = 1) -> Run:
         """Run one sample `repeat` times; every input has its spec's shape, with or without the leading 1."""
-        self._write_inputs(inputs)
-        ticks = self._run(repeat)
+        ticks = self._run(inputs, repeat)
         outputs = {spec.name: self._read_output(i, spec) for i, spec in enumerate(self.describe().outputs)}
         return Run(outputs=outputs, ticks=ticks)
 
     def profile(self, inputs: Mapping[str, Array], repeat: int = 1) -> tuple[tuple[int, ...], ...]:
         """Run one sample layer by layer; return, for every layer, the ticks of every repeat."""
-        self._write_inputs(inputs)
-        runs = [self._profile_once() for _ in range(repeat)]
+        runs = [self._profile_once(inputs) for _ in range(repeat)]
         return tuple(zip(*runs, strict=True))
 
     def read_stats(self) -> Stats:
@@ -254,22 +252,35 @@ class Device:
                 header = _WRITE_HEADER.pack(index, start)
                 self._ask(Command.WRITE_INPUT, header + data[start : start + room])
 
-    def _run(self, repeat: int) -> tuple[int, ...]:
-        """Run in requests of about two seconds, so that a deadline can tell a slow network from a dead device."""
+    @property
+    def _keeps_inputs(self) -> bool:
+        return self._bundle is None or self._bundle.manifest.keeps_inputs
+
+    def _run(self, inputs: Mapping[str, Array], repeat: int) -> tuple[int, ...]:
+        """Run in requests of about two seconds, so that a deadline can tell a slow network from a dead device.
+
+        When an inference writes over its inputs, every one is a request of its own.
+        """
         ticks: list[int] = []
         chunk = 1
         while len(ticks) < repeat:
+            if not ticks or not self._keeps_inputs:
+                self._write_inputs(inputs)
             count = min(chunk, repeat - len(ticks))
             begin = self._clock()
             ticks += self._ask_ticks(Command.RUN, count, expected=count)
             seconds_each = max(self._clock() - begin, 1e-6) / count
-            chunk = max(1, min(wire.MAX_TICKS, int(RUN_REQUEST_S / seconds_each)))
+            if self._keeps_inputs:
+                chunk = max(1, min(wire.MAX_TICKS, int(RUN_REQUEST_S / seconds_each)))
         return tuple(ticks)
 
-    def _profile_once(self) -> tuple[int, ...]:
+    def _profile_once(self, inputs: Mapping[str, Array]) -> tuple[int, ...]:
+        """Ask for all layers' ticks, in as many whole inferences as it takes to tell them."""
         layers = self.describe().layers
         ticks: list[int] = []
         while len(ticks) < layers:
+            if not ticks or not self._keeps_inputs:
+                self._write_inputs(inputs)
             ticks += self._ask_ticks(Command.PROFILE, len(ticks), expected=min(wire.MAX_TICKS, layers - len(ticks)))
         return tuple(ticks)
 

@@ -18,7 +18,15 @@ import edgecompress
 from edgecompress.core.bundle import Arena, Layer, Manifest, Sizes, Vectors
 from edgecompress.core.recipe import Limits
 from edgecompress.core.target import Target
-from edgecompress.core.values import AppliedStep, FileValue, LayerMeasurement, Measurement, Measurements, TensorSpec
+from edgecompress.core.values import (
+    AppliedStep,
+    FileValue,
+    LayerMeasurement,
+    Measurement,
+    Measurements,
+    Optimize,
+    TensorSpec,
+)
 
 FLOAT_HOST = "float host"
 """Stage: the float network as given, under ONNX Runtime."""
@@ -73,6 +81,7 @@ class BundleSummary(FileValue):
     outputs: tuple[TensorSpec, ...]
     model_sha256: str
     port: str
+    optimize: Optimize = "balanced"
     sizes: Sizes
     arena: Arena
     layers: tuple[Layer, ...]
@@ -177,6 +186,7 @@ def candidate(manifest: Manifest, found: Iterable[Measurements], limits: Limits)
             outputs=manifest.outputs,
             model_sha256=manifest.model_sha256,
             port=manifest.port,
+            optimize=manifest.optimize,
             sizes=manifest.sizes,
             arena=manifest.arena,
             layers=manifest.layers,

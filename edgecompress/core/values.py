@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
+Optimize = Literal["speed", "size", "ram", "balanced"]
+"""What a compilation is to save: instructions, flash, RAM, or some of each. The outputs are the same bytes."""
+
 
 class FileValue(BaseModel):
     """A frozen value that is read from or written to a file; an unknown key is an error."""

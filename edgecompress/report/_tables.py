@@ -113,6 +113,7 @@ def environment(report: Report, candidate: Candidate) -> Table:
         "Platform": report.environment.platform,
         **report.environment.tools,
         "Device": report.device,
+        "Optimized for": candidate.bundle.optimize,
         "Build id": candidate.bundle.build_id,
         "Model SHA-256": candidate.bundle.model_sha256,
         "Test vectors": f"{vectors.count}, {origin}",

@@ -107,6 +107,15 @@ def test_inputs_live_during_the_whole_run_and_outputs_to_its_end(two_layers: Pro
     assert items["workspace 1.0"] == Item(name="workspace 1.0", bytes=100, first=1, last=1)
 
 
+def test_in_mode_ram_an_input_lives_to_its_last_reader(two_layers: Program) -> None:
+    program = dataclasses.replace(two_layers, optimize="ram")
+
+    items = {item.name: item for item in memory.lifetimes(program, {})}
+
+    assert (items["x"].first, items["x"].last) == (0, 0)
+    assert memory.plan(tuple(items.values())).bytes == 32
+
+
 def test_an_early_output_is_kept_to_the_end_and_a_tensor_only_to_its_last_use(two_layers: Program) -> None:
     def call(name: str, source: str, output: str) -> Call:
         return Call(name=name, op="copy", kernel="copy", arguments=(source,), output=output)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +138,22 @@ class FakeBoard:
         return Status.OK, b""
 
 
+class ForgetfulBoard(FakeBoard):
+    """Writes over its input in every inference."""
+
+    def do_run(self, payload: bytes) -> tuple[Status, bytes]:
+        (count,) = struct.unpack("<I", payload)
+        assert count == 1, "the second inference has no input"
+        answer = super().do_run(payload)
+        self.memory[:] = bytes(300)
+        return answer
+
+    def do_profile(self, payload: bytes) -> tuple[Status, bytes]:
+        assert any(self.memory), "there is no input"
+        self.memory[:] = bytes(300)
+        return super().do_profile(payload)
+
+
 class FaultyBoard(FakeBoard):
     """Restarts in the middle of every run, with or without a fault record."""
 
@@ -244,6 +261,19 @@ def test_a_sample_may_have_the_leading_one(bundle: Bundle) -> None:
 
 def test_profile_gives_every_layer_the_ticks_of_every_repeat(bundle: Bundle) -> None:
     layers = installed(FakeBoard(), bundle).profile({"x": np.zeros(300, np.int8)}, repeat=2)
+    assert layers == tuple((layer, layer) for layer in range(LAYERS))
+
+
+def test_inputs_that_an_inference_writes_over_are_written_before_every_one(bundle: Bundle) -> None:
+    forgetful = replace(bundle, manifest=bundle.manifest.model_copy(update={"keeps_inputs": False}))
+    device = installed(ForgetfulBoard(), forgetful)
+    sample = {"x": np.arange(300).astype(np.int8)}
+
+    run = device.run(sample, repeat=5)
+    layers = device.profile(sample, repeat=2)
+
+    assert run.outputs["y"].tolist() == (sample["x"] + np.int8(1)).tolist()
+    assert len(run.ticks) == 5
     assert layers == tuple((layer, layer) for layer in range(LAYERS))
 
 
