@@ -38,7 +38,7 @@ REPEAT = 3
 """An emulator counts the same every time; more inferences would only take longer."""
 
 MOST_INSTRUCTIONS = 2.5
-"""Times the baseline's: what generic kernels, without DSP instructions, must keep."""
+"""Times the baseline's: what even kernels without DSP instructions must keep."""
 LEAST_VECTORS = 8
 MOST_LSB = 1
 """More needs a reason in the report."""
