@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -146,14 +146,17 @@ class Run:
         return done.key
 
     @contextmanager
-    def stage(self, name: str, inputs: dict[str, Any], *results: str) -> Iterator[str | None]:
-        """Yield the key to work under, or None when `results` were already made from the same inputs.
+    def stage(
+        self, name: str, inputs: dict[str, Any], *results: str, intact: Callable[[], bool] = lambda: True
+    ) -> Iterator[str | None]:
+        """Yield the key to work under, or None when `results` were made from the same inputs, and are still `intact`.
 
         Leaving the block without an error records the stage as done, and forgets what was made from its old results.
         """
         key = _digest({"code": _code_fingerprint(), **inputs})
         done = self.record.stages.get(name)
-        if done is not None and done.key == key and all((self.folder / result).exists() for result in results):
+        there = all((self.folder / result).exists() for result in results)
+        if done is not None and done.key == key and there and intact():
             self.observer.stage_done(name, done.seconds, reused=True)
             yield None
             return
@@ -185,6 +188,13 @@ class Run:
     def bundle(self) -> bundle.Bundle:
         """Load what `compile` wrote."""
         return bundle.load(self.folder / "bundle")
+
+    def has_whole_bundle(self) -> bool:
+        """True when the bundle is there and holds what was compiled."""
+        try:
+            return not self.bundle().changed_files()
+        except ConfigError:
+            return False
 
     def read(self, name: str, kind: type[T], *, by: str) -> T:
         """Read a value that the stage `by` wrote. Raises ConfigError when it is not there or damaged."""

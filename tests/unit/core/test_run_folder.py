@@ -55,6 +55,13 @@ def test_a_stage_whose_result_is_gone_runs_again(run: Run, watcher: Watcher) -> 
     assert watcher.seen[-2:] == ["start compress", "end compress"]
 
 
+def test_a_stage_whose_result_is_not_intact_runs_again(run: Run, watcher: Watcher) -> None:
+    do(run, "compile", {"model": "a"}, "bundle")
+    with run.stage("compile", {"model": "a"}, "bundle", intact=lambda: False) as key:
+        assert key is not None
+    assert watcher.seen[-2:] == ["start compile", "end compile"]
+
+
 def test_a_stage_that_runs_again_makes_later_ones_stale(run: Run) -> None:
     do(run, "compress", {"model": "a"}, "model")
     do(run, "compile", {"model": run.key("compress")}, "bundle")

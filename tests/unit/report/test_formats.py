@@ -9,6 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from edgecompress import pipeline
 from edgecompress.core import plugins
 from edgecompress.core.report import Report
 from edgecompress.report import html, json_file, markdown
@@ -25,6 +26,11 @@ def page(pages: dict[str, str], report: Report) -> str:
     if "html" not in pages:
         pages["html"] = html.render(report)
     return pages["html"]
+
+
+def test_every_format_is_known_to_the_run_folder() -> None:
+    written = [plugins.find("report", name, where="report").FILE_NAME for name in plugins.names("report")]
+    assert sorted(written) == sorted(pipeline.REPORT_FILES)
 
 
 class Outline(HTMLParser):
