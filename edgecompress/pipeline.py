@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edgecompress.core.device import Device
     from edgecompress.core.report import Baseline, Report
     from edgecompress.core.target import Target
-    from edgecompress.core.values import Data, Model
+    from edgecompress.core.values import Data, Model, Optimize
 
 DEFAULT_REPEAT = 20
 REPORT_FILES = ("report.html", "report.json", "report.md")
@@ -50,12 +50,12 @@ def compress(source: Path, folder: Path, observer: Observer) -> Run:
     return run
 
 
-def compile_network(run: Run, chosen: Target) -> Bundle:
+def compile_network(run: Run, chosen: Target, optimize: Optimize = "balanced") -> Bundle:
     """Compile the network, refusing what does not fit before any compiler runs. Writes RUN/bundle/."""
     from edgecompress import compile as compiler
 
     run.choose_target(chosen)
-    inputs = {"model": run.key("compress"), "target": chosen.model_dump(mode="json")}
+    inputs = {"model": run.key("compress"), "target": chosen.model_dump(mode="json"), "optimize": optimize}
     with run.stage("compile", inputs, "bundle/manifest.json", intact=run.has_whole_bundle) as key:
         if key is not None:
             compiler.build(
@@ -63,6 +63,7 @@ def compile_network(run: Run, chosen: Target) -> Bundle:
                 chosen,
                 run.folder / "bundle",
                 samples=run.evaluation(),
+                optimize=optimize,
                 progress=run.observer.progress,
             )
     return run.bundle()
@@ -104,11 +105,17 @@ def profile(run: Run, choice: DeviceChoice, repeat: int = DEFAULT_REPEAT) -> Pro
 
 
 def run_all(
-    source: Path, chosen: Target, folder: Path, observer: Observer, choice: DeviceChoice, repeat: int
+    source: Path,
+    chosen: Target,
+    folder: Path,
+    observer: Observer,
+    choice: DeviceChoice,
+    repeat: int,
+    optimize: Optimize = "balanced",
 ) -> Report:
     """All stages in order. What is up to date is kept."""
     run = compress(source, folder, observer)
-    compile_network(run, chosen)
+    compile_network(run, chosen, optimize)
     deploy(run, choice)
     profile(run, choice, repeat)
     return report(run)
@@ -138,7 +145,7 @@ def raise_if_limits_missed(report: Report) -> None:
     raise QualityError("; ".join(lines), hint="the report says where it comes from; change the steps or the limits")
 
 
-def check(source: Path, chosen: Target) -> Fit:
+def check(source: Path, chosen: Target, optimize: Optimize = "balanced") -> Fit:
     """Say whether a network fits a target, before anything is built or written.
 
     `source` is a model file, a recipe (its model as given), or a run folder (its compressed network).
@@ -147,9 +154,9 @@ def check(source: Path, chosen: Target) -> Fit:
     from edgecompress import models
 
     if source.is_dir():
-        return compiler.check(models.load(source / "model" / "model.onnx"), chosen)
+        return compiler.check(models.load(source / "model" / "model.onnx"), chosen, optimize)
     asked = recipe.load_or_wrap(source)
-    return compiler.check(models.load(asked.model, name=asked.name, shapes=asked.shapes), chosen)
+    return compiler.check(models.load(asked.model, name=asked.name, shapes=asked.shapes), chosen, optimize)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from edgecompress.core import files, tools
 from edgecompress.core.errors import ConfigError, ToolFailedError
-from edgecompress.core.values import AppliedStep, Array, FileValue, TensorSpec
+from edgecompress.core.values import AppliedStep, Array, FileValue, Optimize, TensorSpec
 
 MANIFEST_VERSION = 1
 REFERENCE_TIMEOUT_S = 300.0
@@ -102,7 +102,10 @@ class Vectors(FileValue):
 
 
 class Manifest(FileValue):
-    """What the bundle holds and where it came from."""
+    """What the bundle holds and where it came from.
+
+    `keeps_inputs` is False when an inference may write over the inputs: they must be written before every one.
+    """
 
     version: int = MANIFEST_VERSION
     name: str
@@ -113,6 +116,8 @@ class Manifest(FileValue):
     outputs: tuple[TensorSpec, ...]
     steps: tuple[AppliedStep, ...]
     model_sha256: str
+    optimize: Optimize = "balanced"
+    keeps_inputs: bool = True
     layers: tuple[Layer, ...]
     arena: Arena
     sizes: Sizes
