@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -25,7 +26,8 @@ def whole_folder(final: Path) -> Iterator[Path]:
     """
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=final.parent))
+        _remove_stale_drafts(final)
+        draft = _new_draft(final)
         draft.chmod(0o755)
     except OSError as error:
         raise _storage_error(final, error) from error
@@ -59,12 +61,37 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _new_draft(final: Path) -> Path:
+    """Make a hidden folder beside `final` whose name says which process it belongs to."""
+    return Path(tempfile.mkdtemp(prefix=f".{final.name}-{os.getpid()}-", dir=final.parent))
+
+
+def _remove_stale_drafts(final: Path) -> None:
+    """Remove the drafts of `final` whose process has ended: a killed one leaves them behind."""
+    pattern = re.compile(re.escape(f".{final.name}-") + r"(\d+)-\w+")
+    for path in final.parent.iterdir():
+        match = pattern.fullmatch(path.name)
+        if match and not _is_running(int(match[1])):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_running(process: int) -> bool:
+    """True when there is such a process, ours or somebody else's."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 def _replace_folder(draft: Path, final: Path) -> None:
     if not final.exists():
         draft.rename(final)
         return
     _check_replaceable(draft, final)
-    old = Path(tempfile.mkdtemp(prefix=f".{final.name}-old-", dir=final.parent))
+    old = _new_draft(final)
     try:
         final.rename(old / "was")
         draft.rename(final)

@@ -86,6 +86,20 @@ def test_an_earlier_folder_is_replaced_not_merged(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
+def test_the_draft_of_a_killed_process_is_removed_and_that_of_a_running_one_kept(tmp_path: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    (tmp_path / f".bundle-{ended.pid}-abc_1234").mkdir()
+    (tmp_path / f".bundle-{os.getppid()}-abc_1234").mkdir()
+    (tmp_path / f".other-{ended.pid}-abc_1234").mkdir()
+
+    with files.whole_folder(tmp_path / "bundle") as draft:
+        (draft / "a").touch()
+
+    kept = {f".bundle-{os.getppid()}-abc_1234", f".other-{ended.pid}-abc_1234", "bundle"}
+    assert {path.name for path in tmp_path.iterdir()} == kept
+
+
 def test_a_folder_with_other_content_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "thesis.tex").touch()
