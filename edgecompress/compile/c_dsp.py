@@ -48,12 +48,12 @@ class Ending:
 ENDINGS = tuple(Ending(scales_up=up, clamps=clamps) for up in (False, True) for clamps in (False, True))
 
 
-def _assembler(lines: Sequence[str]) -> str:
+def assembler(lines: Sequence[str]) -> str:
     """A function body that is all assembler: lines of it as C strings."""
     return "\n".join(f'      "{line}\\n"' for line in lines)
 
 
-def _requantise(
+def requantise(
     totals: Sequence[str],
     row: Sequence[str],
     rounding: str,
@@ -83,7 +83,7 @@ def _requantise(
     return lines
 
 
-def _clamp(totals: Sequence[str], low: str, high: str) -> list[str]:
+def clamp(totals: Sequence[str], low: str, high: str) -> list[str]:
     """Limit int8 values to what a fused activation leaves."""
     lines: list[str] = []
     for total in totals:
@@ -131,7 +131,7 @@ def _multiply_two(ending: Ending) -> str:
         "smlad r6, r10, r12, r6",
     ]
     first, second = ("r7", "r8", "r9"), ("r10", "r11", "r12")
-    return _assembler(
+    return assembler(
         [
             "push {r4-r11, lr}",
             "ldr r4, [sp, #40]",
@@ -147,9 +147,9 @@ def _multiply_two(ending: Ending) -> str:
             "ldr lr, [sp, #60]",
             "sub r4, r4, r3",
             "sub r6, r6, r5",
-            *_requantise(["r3", "r5"], first, "lr", ["r0", "r2"], ending),
-            *_requantise(["r4", "r6"], second, "lr", ["r0", "r2"], ending, high=True),
-            *(["ldrd r7, r8, [sp, #64]", *_clamp(["r3", "r4", "r5", "r6"], "r7", "r8")] if ending.clamps else []),
+            *requantise(["r3", "r5"], first, "lr", ["r0", "r2"], ending),
+            *requantise(["r4", "r6"], second, "lr", ["r0", "r2"], ending, high=True),
+            *(["ldrd r7, r8, [sp, #64]", *clamp(["r3", "r4", "r5", "r6"], "r7", "r8")] if ending.clamps else []),
             "ldrd r0, r2, [sp, #8]",
             "ldr r7, [sp, #56]",
             "subs r7, r7, #2",
@@ -187,7 +187,7 @@ def _multiply_one(ending: Ending) -> str:
         "smlad r6, r8, r12, r6",
     ]
     first, second = ("r7", "r8", "r9"), ("r10", "r11", "r12")
-    return _assembler(
+    return assembler(
         [
             "push {r4-r11, lr}",
             "push {r0, r2, r3}",  # [sp]: columns, table, output; [sp, #48]: groups, outputs, rounding
@@ -201,14 +201,14 @@ def _multiply_one(ending: Ending) -> str:
             "ldr r0, [sp, #4]",
             "ldmia r0!, {r7-r12}",
             "str r0, [sp, #4]",
-            *_requantise(["r3"], first, "lr", ["r0", "r2"], ending),
-            *_requantise(["r4"], second, "lr", ["r0", "r2"], ending, high=True),
+            *requantise(["r3"], first, "lr", ["r0", "r2"], ending),
+            *requantise(["r4"], second, "lr", ["r0", "r2"], ending, high=True),
             "ldr r0, [sp, #4]",
             "ldmia r0!, {r7-r12}",
             "str r0, [sp, #4]",
-            *_requantise(["r5"], first, "lr", ["r0", "r2"], ending),
-            *_requantise(["r6"], second, "lr", ["r0", "r2"], ending, high=True),
-            *(["ldrd r7, r8, [sp, #60]", *_clamp(["r3", "r4", "r5", "r6"], "r7", "r8")] if ending.clamps else []),
+            *requantise(["r5"], first, "lr", ["r0", "r2"], ending),
+            *requantise(["r6"], second, "lr", ["r0", "r2"], ending, high=True),
+            *(["ldrd r7, r8, [sp, #60]", *clamp(["r3", "r4", "r5", "r6"], "r7", "r8")] if ending.clamps else []),
             "ldr r0, [sp, #8]",
             "ldr r7, [sp, #52]",
             "strb r3, [r0], #1",
@@ -254,7 +254,7 @@ _PIXELS = {
 
 
 def _multiply(count: str, ending: Ending) -> str:
-    pixels, assembler, weight = _PIXELS[count]
+    pixels, body, weight = _PIXELS[count]
     return f"""\
 /* Multiply {count} column(s) with all output channels; a pixel of the output holds `outputs` bytes. */
 #if defined(__ARM_FEATURE_DSP)
@@ -262,12 +262,12 @@ __attribute__((naked, noinline))
 #endif
 static void {multiply_name(pixels, ending)}(
     const int32_t *columns, const int8_t *weights, const int32_t *table, int8_t *output, int32_t groups,
-    int32_t outputs, {_parameters(ending)}) {{
+    int32_t outputs, {parameters(ending)}) {{
 #if defined(__ARM_FEATURE_DSP)
   __asm__ volatile(
-{assembler(ending)});
+{body(ending)});
 #else
-{_PLAIN_MULTIPLY.format(pixels=pixels, weight=weight, bounds=_bounds(ending))}#endif
+{_PLAIN_MULTIPLY.format(pixels=pixels, weight=weight, bounds=bounds(ending))}#endif
 }}
 """
 
@@ -277,11 +277,13 @@ def multiply_name(pixels: int, ending: Ending) -> str:
     return f"dsp_multiply_{('one', 'two')[pixels - 1]}{ending.suffix}"
 
 
-def _parameters(ending: Ending) -> str:
+def parameters(ending: Ending) -> str:
+    """Declare what ends a microkernel's list of parameters."""
     return ", ".join(f"int32_t {name}" for name in ending.scalars)
 
 
-def _bounds(ending: Ending) -> str:
+def bounds(ending: Ending) -> str:
+    """The least and the largest result, in C."""
     return "low, high" if ending.clamps else "-128, 127"
 
 
@@ -315,6 +317,30 @@ static inline int32_t dsp_odd(int32_t word) {
   return pair;
 #else
   return (int32_t)((uint32_t)(int8_t)(word >> 24) << 16 | (uint16_t)(int8_t)(word >> 8));
+#endif
+}
+""",
+    "dsp_pair": """\
+/* The lower halves of two words as a pair. */
+static inline int32_t dsp_pair(int32_t first, int32_t second) {
+#if defined(__ARM_FEATURE_DSP)
+  int32_t pair;
+  __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(pair) : "r"(first), "r"(second));
+  return pair;
+#else
+  return (int32_t)((uint32_t)second << 16 | (uint16_t)first);
+#endif
+}
+""",
+    "dsp_pair_upper": """\
+/* The upper halves of two words as a pair. */
+static inline int32_t dsp_pair_upper(int32_t first, int32_t second) {
+#if defined(__ARM_FEATURE_DSP)
+  int32_t pair;
+  __asm__("pkhtb %0, %2, %1, asr #16" : "=r"(pair) : "r"(first), "r"(second));
+  return pair;
+#else
+  return (int32_t)(((uint32_t)second & 0xffff0000u) | (uint32_t)first >> 16);
 #endif
 }
 """,

@@ -21,7 +21,6 @@ from edgecompress.compile.kernels.loops import Buffer, Expr, Function, call, int
 from edgecompress.compile.kernels.product import Kernel, Product
 from edgecompress.compile.kernels.window import Window
 
-
 UNROLLED = 2 * GROUP
 """Bytes that are widened where they are needed; more of them by a function."""
 

@@ -11,6 +11,7 @@ from edgecompress.compile.kernels import (
     convolution,
     depthwise,
     dsp_convolution,
+    dsp_depthwise,
     mve_addition,
     mve_convolution,
     mve_depthwise,
@@ -20,7 +21,7 @@ from edgecompress.compile.kernels.product import Choose, Kernel, Product
 
 FAMILIES: Mapping[str, tuple[Choose, ...]] = {
     "mve": (mve_depthwise.choose, mve_convolution.choose),
-    "dsp": (dsp_convolution.choose,),
+    "dsp": (dsp_depthwise.choose, dsp_convolution.choose),
 }
 """Target feature -> its kernels; the best family first. The first kernel that takes a layer gets it."""
 
