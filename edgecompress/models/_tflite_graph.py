@@ -48,8 +48,8 @@ class Graph:
         self._node_names: Counter[str] = Counter()
         self._value_names: Counter[str] = Counter()
         edges = dict.fromkeys((*network.inputs, *network.outputs))
-        order = [*edges, *(index for index in range(len(network.tensors)) if index not in edges)]
-        self._names = {index: _unique(network.tensors[index].name, self._value_names) for index in order}
+        made = (index for index, tensor in enumerate(network.tensors) if tensor.data is None and index not in edges)
+        self._names = {index: _unique(network.tensors[index].name, self._value_names) for index in (*edges, *made)}
         for index in network.inputs:
             self._stored[index, Layout.AS_STORED] = self._names[index]
 
@@ -136,7 +136,7 @@ class Graph:
     def constant(self, values: Array, name: str) -> str:
         """Add a constant."""
         unique = _unique(name, self._value_names)
-        self._constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name=unique))
+        self._constants.append(numpy_helper.from_array(values, name=unique))
         return unique
 
     def dequantized(
@@ -160,9 +160,7 @@ class Graph:
         tensor = self.tensor(index)
         if tensor.data is not None:
             values = values_of(tensor)
-            return self.constant(
-                values if layout is Layout.AS_STORED else values.transpose(_AXES[layout]), self._names[index]
-            )
+            return self.constant(values if layout is Layout.AS_STORED else values.transpose(_AXES[layout]), tensor.name)
         source = next(other for other in Layout if (index, other) in self._stored)
         self.node(
             "Transpose", [self._stored[index, source]], f"{self._names[index]}_{layout.value}", perm=_AXES[layout]

@@ -1,0 +1,171 @@
+"""Small .tflite networks, one for each operator and its corners, against TensorFlow Lite Micro: the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tflite_writer import Layer, Tensor, floats, integers, write
+
+from edgecompress import compile as compiler
+from edgecompress import models
+from edgecompress.core import target as targets
+from edgecompress.core.values import Array
+
+SAME, VALID = 0, 1
+NONE, RELU, RELU_N1_TO_1, RELU6 = range(4)
+COUNT = 8
+DRAW = np.random.default_rng(5)
+
+Network = tuple[dict[str, Tensor], Sequence[Layer]]
+IMAGE = Tensor(shape=(1, 9, 7, 6), scale=0.05, zero=3)
+
+
+def window(padding: int = SAME, stride: int = 1, activation: int = NONE, **more: int) -> dict[str, int]:
+    return {"Padding": padding, "StrideH": stride, "StrideW": stride, "FusedActivationFunction": activation} | more
+
+
+def weights(*shape: int, scales: int = 1, axis: int = 0) -> Tensor:
+    scale = DRAW.uniform(0.002, 0.01, scales).astype(np.float32)
+    return Tensor(shape=shape, scale=scale, zero=np.zeros(scales), axis=axis, data=DRAW.integers(-127, 128, shape))
+
+
+def bias_of(data: Tensor, matrix: Tensor, outputs: int) -> Tensor:
+    scale = np.float32(data.scale) * np.asarray(matrix.scale, np.float32)
+    values = DRAW.integers(-3000, 3000, outputs)
+    return Tensor(shape=(outputs,), dtype="int32", scale=scale, zero=np.zeros(scale.size), data=values)
+
+
+def product(kind: str, table: str, w: Tensor, y: Tensor, options: dict[str, int], x: Tensor = IMAGE) -> Network:
+    outputs = y.shape[-1]
+    layer = Layer(kind=kind, reads=("x", "w", "b"), makes=("y",), table=table, options=options)
+    return {"x": x, "w": w, "b": bias_of(x, w, outputs), "y": y}, [layer]
+
+
+def convolution(y: tuple[int, ...], options: dict[str, int], w: Tensor) -> Network:
+    return product("CONV_2D", "Conv2DOptions", w, Tensor(shape=y, scale=0.08, zero=-20), options)
+
+
+def depthwise(y: tuple[int, ...], options: dict[str, int], w: Tensor) -> Network:
+    return product("DEPTHWISE_CONV_2D", "DepthwiseConv2DOptions", w, Tensor(shape=y, scale=0.04, zero=5), options)
+
+
+def pool(kind: str, y: tuple[int, ...], options: dict[str, int]) -> Network:
+    layer = Layer(kind=kind, reads=("x",), makes=("y",), table="Pool2DOptions", options=options)
+    return {"x": IMAGE, "y": replace(IMAGE, shape=y)}, [layer]
+
+
+def mean(y: tuple[int, ...], *, keeps: bool, scale: float = 0.05, zero: int = 3) -> Network:
+    layer = Layer(kind="MEAN", reads=("x", "axes"), makes=("y",), table="ReducerOptions", options={"KeepDims": keeps})
+    return {"x": IMAGE, "axes": integers([1, 2]), "y": Tensor(shape=y, scale=scale, zero=zero)}, [layer]
+
+
+def one(kind: str, y: Tensor, x: Tensor = IMAGE) -> Network:
+    return {"x": x, "y": y}, [Layer(kind=kind, reads=("x",), makes=("y",))]
+
+
+def residual(activation: int) -> Network:
+    options = {"FusedActivationFunction": activation}
+    tensors = {"x": IMAGE, "p": IMAGE, "y": Tensor(shape=IMAGE.shape, scale=0.07, zero=-8)}
+    pooling = Layer(
+        kind="MAX_POOL_2D",
+        reads=("x",),
+        makes=("p",),
+        table="Pool2DOptions",
+        options=window(FilterHeight=3, FilterWidth=3),
+    )
+    return tensors, [pooling, Layer(kind="ADD", reads=("x", "p"), makes=("y",), table="AddOptions", options=options)]
+
+
+def joined(axis: int, y: tuple[int, ...]) -> Network:
+    tensors, (pooling, _) = residual(NONE)
+    layer = Layer(
+        kind="CONCATENATION",
+        reads=("x", "p"),
+        makes=("y",),
+        table="ConcatenationOptions",
+        options={"Axis": axis},
+    )
+    return {**tensors, "y": replace(IMAGE, shape=y)}, [pooling, layer]
+
+
+def padded_convolution() -> Network:
+    w = weights(4, 3, 3, 6, scales=4)
+    tensors = {
+        "x": IMAGE,
+        "widths": integers([[0, 0], [1, 0], [0, 2], [0, 0]]),
+        "p": replace(IMAGE, shape=(1, 10, 9, 6)),
+        "w": w,
+        "b": bias_of(IMAGE, w, 4),
+        "y": Tensor(shape=(1, 4, 4, 4), scale=0.08, zero=-20),
+    }
+    conv = Layer(kind="CONV_2D", reads=("p", "w", "b"), makes=("y",), table="Conv2DOptions", options=window(VALID, 2))
+    return tensors, [Layer(kind="PAD", reads=("x", "widths"), makes=("p",)), conv]
+
+
+def classifier() -> Network:
+    """Reshape, fully connected without a bias, softmax."""
+    flat = replace(IMAGE, shape=(1, 378))
+    return {
+        "x": IMAGE,
+        "shape": integers([-1, 378]),
+        "flat": flat,
+        "w": weights(5, 378),
+        "logits": Tensor(shape=(1, 5), scale=0.2, zero=9),
+        "y": Tensor(shape=(1, 5), scale=1 / 256, zero=-128),
+    }, [
+        Layer(kind="RESHAPE", reads=("x", "shape"), makes=("flat",)),
+        Layer(kind="FULLY_CONNECTED", reads=("flat", "w", -1), makes=("logits",), table="FullyConnectedOptions"),
+        Layer(kind="SOFTMAX", reads=("logits",), makes=("y",), table="SoftmaxOptions", options={"Beta": 1.0}),
+    ]
+
+
+DILATED = {"DilationHFactor": 2, "DilationWFactor": 2}
+POOLED = {"FilterHeight": 3, "FilterWidth": 2}
+NETWORKS: dict[str, Network] = {
+    "conv same": convolution((1, 9, 7, 4), window(), weights(4, 3, 3, 6, scales=4)),
+    "conv same stride 2 relu": convolution((1, 5, 4, 4), window(SAME, 2, RELU), weights(4, 3, 3, 6, scales=4)),
+    "conv valid stride 3 relu6": convolution((1, 3, 2, 4), window(VALID, 3, RELU6), weights(4, 3, 2, 6)),
+    "conv even window": convolution((1, 9, 7, 4), window(), weights(4, 4, 2, 6, scales=4)),
+    "conv dilated": convolution((1, 9, 7, 4), window(SAME, 1, **DILATED), weights(4, 3, 3, 6, scales=4)),
+    "conv relu n1 to 1": convolution((1, 9, 7, 4), window(activation=RELU_N1_TO_1), weights(4, 1, 1, 6, scales=4)),
+    "depthwise": depthwise((1, 5, 4, 6), window(SAME, 2, DepthMultiplier=1), weights(1, 3, 3, 6, scales=6, axis=3)),
+    "depthwise multiplier": depthwise(
+        (1, 7, 5, 12), window(VALID, DepthMultiplier=2), weights(1, 3, 3, 12, scales=12, axis=3)
+    ),
+    "pad": padded_convolution(),
+    "average pool": pool("AVERAGE_POOL_2D", (1, 9, 7, 6), window(**POOLED)),
+    "average pool valid": pool("AVERAGE_POOL_2D", (1, 4, 3, 6), window(VALID, 2, **POOLED)),
+    "max pool relu": pool("MAX_POOL_2D", (1, 5, 4, 6), window(SAME, 2, RELU, **POOLED)),
+    "mean": mean((1, 6), keeps=False),
+    "mean kept": mean((1, 1, 1, 6), keeps=True),
+    "mean rescaled": mean((1, 6), keeps=False, scale=0.03, zero=-4),
+    "relu": one("RELU", Tensor(shape=IMAGE.shape, scale=0.025, zero=-128)),
+    "relu6": one("RELU6", Tensor(shape=IMAGE.shape, scale=6 / 255, zero=-128)),
+    "quantize": one("QUANTIZE", Tensor(shape=IMAGE.shape, scale=0.06, zero=-7)),
+    "dequantize": one("DEQUANTIZE", floats(*IMAGE.shape)),
+    "add": residual(NONE),
+    "add relu": residual(RELU),
+    "concatenation of channels": joined(-1, (1, 9, 7, 12)),
+    "concatenation of rows": joined(1, (1, 18, 7, 6)),
+    "classifier": classifier(),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_an_operator_gives_the_bytes_of_tflite_micro(
+    name: str, tmp_path: Path, interpreted: Callable[[Path, Array], Array]
+) -> None:
+    path = tmp_path / "net.tflite"
+    path.write_bytes(write(*NETWORKS[name]))
+    samples = np.random.default_rng(3).integers(-128, 128, (COUNT, *IMAGE.shape[1:])).astype(np.int8)
+
+    bundle = compiler.build(models.load(path), targets.load("host"), tmp_path / "bundle")
+    (found,) = bundle.run_on_host({"x": samples}).values()
+
+    wanted = interpreted(path, samples)
+    assert len(np.unique(wanted, axis=0)) > 1, "the inputs make no difference"
+    np.testing.assert_array_equal(found.reshape(COUNT, -1), wanted)

@@ -1,0 +1,487 @@
+"""models/tflite_file: what comes out of a good file, and what every wrong one is told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import tflite
+from tflite_writer import Layer, Tensor, floats, integers, write
+
+from edgecompress import models
+from edgecompress.core.errors import ModelError
+from edgecompress.core.values import Model, TensorSpec
+
+Tensors = dict[str, Tensor]
+Load = Callable[..., Model]
+Refusal = Callable[..., tuple[str, str]]
+
+DAMAGED = "it may be cut short or not be a .tflite file; convert or copy it again"
+INT8_HINT = (
+    "convert the network to full int8: supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8] and a representative "
+    "data set"
+)
+OPTIONS = {"Padding": 0, "StrideH": 2, "StrideW": 2}
+X = Tensor(shape=(1, 5, 4, 2), scale=0.5, zero=3)
+RELU = Layer(kind="RELU", reads=("x",), makes=("y",))
+CONV = Layer(kind="CONV_2D", reads=("x", "w", "b"), makes=("y",), table="Conv2DOptions", options=OPTIONS)
+
+
+def conv(**changes: Tensor) -> Tensors:
+    """An int8 convolution with padding SAME and stride 2 on 5 by 4 pixels."""
+    tensors = {
+        "x": X,
+        "w": Tensor(shape=(3, 3, 3, 2), scale=[0.1, 0.2, 0.3], zero=[0, 0, 0], data=np.arange(54)),
+        "b": Tensor(shape=(3,), dtype="int32", scale=[0.05, 0.1, 0.15], zero=[0, 0, 0], data=[1, -2, 3]),
+        "y": Tensor(shape=(1, 3, 2, 3), scale=0.7, zero=-5),
+    }
+    return tensors | changes
+
+
+def relu(**changes: Any) -> Tensors:
+    return {"x": replace(X, **changes), "y": X}
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    def write_and_load(raw: bytes, **options: Any) -> Model:
+        path = tmp_path / "net.tflite"
+        path.write_bytes(raw)
+        return models.load(path, **options)
+
+    return write_and_load
+
+
+@pytest.fixture
+def refusal(tmp_path: Path, load: Load) -> Refusal:
+    """Load what must be refused; return the message without the file's path, and the hint."""
+
+    def catch(raw: bytes, **options: Any) -> tuple[str, str]:
+        with pytest.raises(ModelError) as caught:
+            load(raw, **options)
+        assert caught.value.exit_code == 4
+        return caught.value.message.removeprefix(str(tmp_path / "net.tflite")), caught.value.hint or ""
+
+    return catch
+
+
+def node(model: Model, kind: str) -> onnx.NodeProto:
+    (found,) = (each for each in model.graph.graph.node if each.op_type == kind)
+    return found
+
+
+def attributes(found: onnx.NodeProto) -> dict[str, Any]:
+    return {each.name: onnx.helper.get_attribute_value(each) for each in found.attribute}
+
+
+# Good files
+
+
+def test_inputs_and_outputs_are_those_of_the_file(load: Load) -> None:
+    model = load(write(conv(), [CONV]))
+
+    assert model.name == "net"
+    assert model.is_quantized
+    assert model.inputs == (TensorSpec(name="x", shape=(1, 5, 4, 2), dtype="int8", scale=0.5, zero_point=3),)
+    scale = float(np.float32(0.7))
+    assert model.outputs == (TensorSpec(name="y", shape=(1, 3, 2, 3), dtype="int8", scale=scale, zero_point=-5),)
+
+
+def test_a_layer_has_the_name_of_the_tensor_it_makes(load: Load) -> None:
+    assert node(load(write(conv(), [CONV])), "Conv").name == "y"
+
+
+def test_same_padding_puts_the_odd_zero_behind(load: Load) -> None:
+    found = attributes(node(load(write(conv(), [CONV])), "Conv"))
+
+    assert (found["pads"], found["strides"], found["group"]) == ([1, 0, 1, 1], [2, 2], 1)
+
+
+def test_scales_are_the_stored_float32(load: Load) -> None:
+    model = load(write(conv(), [CONV]))
+
+    constants = {each.name: onnx.numpy_helper.to_array(each) for each in model.graph.graph.initializer}
+    nodes = model.graph.graph.node
+    found = {each.input[0]: constants[each.input[1]].tolist() for each in nodes if each.op_type == "DequantizeLinear"}
+    assert found["w"] == np.float32([0.1, 0.2, 0.3]).tolist()
+    assert found["b"] == np.float32([0.05, 0.1, 0.15]).tolist()
+
+
+def test_layers_of_images_stay_channels_first_between_each_other(load: Load) -> None:
+    second = Layer(kind="RELU", reads=("y",), makes=("z",))
+    model = load(write(conv(z=Tensor(shape=(1, 3, 2, 3))), [CONV, second], outputs=("z",)))
+
+    kinds = [each.op_type for each in model.graph.graph.node if each.op_type in ("Transpose", "Conv", "Relu")]
+    assert kinds == ["Transpose", "Conv", "Relu", "Transpose"]
+
+
+def test_a_float_network_becomes_a_float_graph(load: Load) -> None:
+    tensors = {
+        "x": floats(1, 4),
+        "w": floats(3, 4, data=np.ones((3, 4))),
+        "b": floats(3, data=np.ones(3)),
+        "y": floats(1, 3),
+    }
+    layer = Layer(
+        kind="FULLY_CONNECTED",
+        reads=("x", "w", "b"),
+        makes=("y",),
+        table="FullyConnectedOptions",
+        options={"FusedActivationFunction": tflite.ActivationFunctionType.RELU},
+    )
+
+    model = load(write(tensors, [layer]))
+
+    assert not model.is_quantized
+    assert [each.op_type for each in model.graph.graph.node] == ["Gemm", "Relu"]
+
+
+def test_zeros_around_an_image_become_the_convolutions(load: Load) -> None:
+    small = {"p": X, "x": replace(X, shape=(1, 3, 3, 2)), "widths": integers([[0, 0], [2, 0], [0, 1], [0, 0]])}
+    layers = [Layer(kind="PAD", reads=("x", "widths"), makes=("p",)), replace(CONV, reads=("p", "w", "b"))]
+
+    model = load(write(conv(**small), layers))
+
+    assert attributes(node(model, "Conv"))["pads"] == [3, 0, 1, 2]
+    assert not any(each.op_type == "Pad" for each in model.graph.graph.node)
+
+
+def test_two_tensors_of_one_name_and_one_without_get_names_of_their_own(load: Load) -> None:
+    raw = write({"x": X, "": X, "y": X}, [replace(RELU, makes=("",)), replace(RELU, reads=("",))])
+
+    assert [each.name for each in load(raw).graph.graph.node if each.op_type == "Relu"] == ["tensor_1", "y"]
+
+
+def test_an_open_batch_is_1_and_shapes_may_repeat_it(load: Load) -> None:
+    raw = write(relu(signature=(-1, 5, 4, 2)), [RELU])
+
+    assert load(raw, shapes={"x": (1, 5, 4, 2)}).inputs[0].shape == (1, 5, 4, 2)
+
+
+def test_a_uint8_input_may_be_quantized_again_to_int8(load: Load) -> None:
+    layer = Layer(kind="QUANTIZE", reads=("x",), makes=("y",))
+
+    model = load(write(relu(dtype="uint8", zero=131), [layer]))
+
+    assert model.inputs[0].dtype == "uint8"
+
+
+# Damage
+
+
+def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"gone\.tflite does not exist"):
+        models.load(tmp_path / "gone.tflite")
+
+
+def test_a_file_over_2_gib_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "net.tflite"
+    with path.open("wb") as sparse:
+        sparse.truncate(2**31)
+
+    with pytest.raises(ModelError) as caught:
+        models.load(path)
+
+    assert caught.value.message == f"{path} has 2,147,483,648 bytes; a model may have 2,147,483,647"
+
+
+@pytest.mark.parametrize("raw", [b"", b"TFL3", b"\x18\0\0\0TFL2" + bytes(99)])
+def test_bytes_of_another_kind_are_refused(refusal: Refusal, raw: bytes) -> None:
+    assert refusal(raw) == (f" is not a .tflite file, or is cut short ({len(raw):,} bytes)", DAMAGED)
+
+
+def test_a_header_alone_is_refused(refusal: Refusal) -> None:
+    assert refusal(bytes.fromhex("18 00 00 00 54 46 4C 33")) == (" is damaged, or cut short (8 bytes)", DAMAGED)
+
+
+def test_mutated_files_load_or_are_refused_in_bounded_time(load: Load) -> None:
+    whole = write(conv(), [CONV])
+    draw = np.random.default_rng(1)
+    slowest = 0.0
+    for _ in range(250):
+        raw = np.frombuffer(whole, np.uint8).copy()
+        places = draw.integers(0, raw.size, draw.integers(1, 4))
+        raw[places] = draw.choice([0, 1, 127, 128, 255, *draw.integers(0, 256, 3)], places.size)
+        cut = int(draw.integers(0, raw.size)) if draw.random() < 0.2 else raw.size
+        began = time.process_time()
+        try:
+            load(raw[:cut].tobytes())
+        except ModelError as error:
+            assert error.hint  # noqa: PT017
+        slowest = max(slowest, time.process_time() - began)
+    assert slowest < 0.5
+
+
+@pytest.mark.parametrize("index", [9999, 65535])
+def test_a_buffer_out_of_range_is_refused(refusal: Refusal, index: int) -> None:
+    raw = write(relu(buffer=index), [RELU])
+
+    assert refusal(raw) == (f": 'x' has its data in buffer {index:,}; there are 1", DAMAGED)
+
+
+SHAPES = {
+    (1, 5, -4, 2): " has the shape (1, 5, -4, 2)",
+    (1, 5, 0, 2): " has the shape (1, 5, 0, 2)",
+    (1, 2**31 - 1, 9, 9): " (1, 2147483647, 9, 9) has 173,946,175,407 elements; 268,435,456 are allowed",
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_absurd_dimensions_are_refused(refusal: Refusal, shape: tuple[int, ...]) -> None:
+    assert refusal(write(relu(shape=shape), [RELU]))[0] == f": the tensor 'x'{SHAPES[shape]}"
+
+
+QUANTIZATIONS = {
+    "nan": ({"scale": float("nan")}, " has the scale nan; it must be finite and above zero"),
+    "zero": ({"scale": 0.0}, " has the scale 0; it must be finite and above zero"),
+    "negative": ({"scale": -1.0}, " has the scale -1; it must be finite and above zero"),
+    "zero point": ({"zero": 128}, " has the zero point 128; int8 takes -128 to 127"),
+    "axis": ({"scale": [1, 1], "zero": [0, 0], "axis": 4}, " is quantized along axis 4; it has 4"),
+    "count": ({"scale": [1, 1, 1], "zero": [0] * 3, "axis": 3}, " has 3 scales for 2 channels"),
+    "details": ({"has_details": True}, " has a custom quantization"),
+    "sparse": ({"is_sparse": True}, " is sparse"),
+    "variable": ({"is_variable": True}, " is a variable, which keeps its value between runs"),
+    "float16": ({"dtype": "float16"}, " is float16"),
+    "int16": ({"dtype": "int16"}, " is int16"),
+    "unknown type": ({"dtype": "unheard of"}, " is type 99"),
+    "open rows": ({"signature": (-1, -1, 4, 2)}, " (1, 5, 4, 2) has open dimensions: axis 1"),
+}
+
+
+@pytest.mark.parametrize("name", QUANTIZATIONS)
+def test_a_tensor_that_cannot_be_is_refused(refusal: Refusal, name: str) -> None:
+    changes, reason = QUANTIZATIONS[name]
+
+    message, hint = refusal(write(relu(**changes), [RELU]))
+
+    assert message == f": the tensor 'x'{reason}"
+    assert hint
+
+
+def test_weights_that_do_not_fill_their_shape_are_refused(refusal: Refusal) -> None:
+    raw = write(conv(w=replace(conv()["w"], data=np.arange(53))), [CONV])
+
+    assert refusal(raw) == (": the tensor 'w' has 53 bytes of data; its shape (3, 3, 3, 2) takes 54", DAMAGED)
+
+
+def test_float_weights_with_nan_are_refused(refusal: Refusal) -> None:
+    tensors = {"x": floats(1, 2), "w": floats(1, 2, data=[[1, np.nan]]), "y": floats(1, 1)}
+    layer = Layer(kind="FULLY_CONNECTED", reads=("x", "w"), makes=("y",), table="FullyConnectedOptions")
+
+    message, hint = refusal(write(tensors, [layer]))
+
+    assert (message, hint) == (": the constant 'w' holds NaN", "the training diverged; train again")
+
+
+# Networks that are not one
+
+
+def test_every_unknown_operator_is_listed_with_its_layers(refusal: Refusal) -> None:
+    layers = [
+        Layer(kind="LSTM", reads=("x",), makes=("a",)),
+        Layer(kind="FlexErf", reads=("a",), makes=("b",)),
+        Layer(kind="LSTM", reads=("b",), makes=("c",)),
+        Layer(kind=999, reads=("c",), makes=("y",)),
+    ]
+
+    message, hint = refusal(write(dict.fromkeys("xabcy", X), layers))
+
+    assert message == (
+        " uses operators that cannot be read: LSTM ('a', 'c'); custom operator 'FlexErf' ('b'); operator 999 ('y')"
+    )
+    assert hint == (
+        "known: ADD, AVERAGE_POOL_2D, CONCATENATION, CONV_2D, DEPTHWISE_CONV_2D, DEQUANTIZE, FULLY_CONNECTED, "
+        "MAX_POOL_2D, MEAN, PAD, QUANTIZE, RELU, RELU6, RESHAPE, SOFTMAX; for others, export the network to ONNX "
+        "(tf2onnx)"
+    )
+
+
+def wired(layers: Sequence[Layer], **edges: Any) -> bytes:
+    return write(dict.fromkeys("xaby", X), layers, **edges)
+
+
+def through(source: str, result: str) -> Layer:
+    return Layer(kind="RELU", reads=(source,), makes=(result,))
+
+
+WIRINGS = {
+    "no layers": (wired([]), " holds no network"),
+    "two subgraphs": (write(relu(), [RELU], subgraphs=2), " has 2 subgraphs; one can be read"),
+    "no subgraph": (write(relu(), [RELU], subgraphs=0), " holds no network"),
+    "no operator code": (wired([replace(RELU, code=7)]), ": operator 0 has the code 7; there are 1"),
+    "no tensor": (wired([replace(RELU, reads=(44,))]), ": operator 0 (RELU): tensor 44 is named; there are 4"),
+    "no output tensor": (wired([RELU], outputs=(-2,)), ": the network's outputs: tensor -2 is named; there are 4"),
+    "read too early": (
+        wired([through("a", "y"), through("x", "a")]),
+        ": RELU 'y' reads 'a' before RELU 'a' makes it",
+    ),
+    "made of nothing": (wired([through("a", "y")]), ": RELU 'y' reads 'a', which nothing makes"),
+    "made twice": (wired([RELU, RELU]), ": the tensor 'y' is made twice"),
+    "input twice": (wired([RELU], inputs=("x", "x")), ": the tensor 'x' is made twice"),
+    "output that is an input": (wired([RELU], outputs=("x",)), ": no layer makes the output 'x'"),
+    "too many operands": (
+        wired([replace(RELU, reads=("x", "x"))]),
+        ": RELU 'y' has 2 inputs and 1 outputs; it takes 1 and 1",
+    ),
+    "operand left out": (wired([replace(RELU, reads=(-1,))]), ": RELU 'y' has no input 0"),
+    "no options": (write(conv(), [replace(CONV, table="")]), ": CONV_2D 'y' has no options"),
+}
+
+
+@pytest.mark.parametrize("name", WIRINGS)
+def test_a_network_that_does_not_hang_together_is_refused(refusal: Refusal, name: str) -> None:
+    raw, message = WIRINGS[name]
+
+    assert refusal(raw)[0] == message
+
+
+def test_shapes_cannot_be_bound_anew(refusal: Refusal) -> None:
+    raw = write(relu(), [RELU])
+
+    assert refusal(raw, shapes={"x": (1, 9, 4, 2)}) == (
+        ": input 'x' (1, 5, 4, 2) cannot be bound to (1, 9, 4, 2)",
+        "a .tflite file has the shapes that it was converted with; convert it with others",
+    )
+    assert refusal(raw, shapes={"q": (1,)}) == (" has no input 'q' to bind a shape to", "inputs: x")
+
+
+# Layers
+
+
+def conv_with(options: dict[str, int], **changes: Tensor) -> bytes:
+    return write(conv(**changes), [replace(CONV, options=OPTIONS | options)])
+
+
+LAYERS = {
+    "stride": (conv_with({"StrideH": 0}), " has the strides (0, 2); 1 to 4,096 are allowed"),
+    "padding": (conv_with({"Padding": 5}), " has the unknown padding 5"),
+    "activation": (conv_with({"FusedActivationFunction": 4}), " has the fused activation TANH"),
+    "shape": (
+        conv_with({}, y=Tensor(shape=(1, 2, 2, 3))),
+        " makes the shape (1, 3, 2, 3); the file says (1, 2, 2, 3)",
+    ),
+    "window": (
+        conv_with({"Padding": 1, "DilationHFactor": 3}),
+        " has a window (3, 3) that is larger than its image (5, 4)",
+    ),
+    "uint8": (
+        conv_with({}, x=replace(X, dtype="uint8"), y=replace(X, dtype="uint8")),
+        " computes in uint8 ('x'), the old quantization",
+    ),
+    "int32": (
+        conv_with({}, x=replace(X, dtype="int32", zero=0)),
+        " computes in int32 ('x'); only float32 and int8 can run",
+    ),
+    "no scale": (conv_with({}, x=replace(X, scale=None)), " computes with 'x', which is int8 and has no scale"),
+    "hybrid": (
+        conv_with({}, x=floats(1, 5, 4, 2), y=floats(1, 3, 2, 3)),
+        " computes float32 numbers with int8 weights",
+    ),
+    "mixed": (conv_with({}, y=floats(1, 3, 2, 3)), " mixes types: 'x' is int8, 'y' is float32"),
+    "weight zero point": (conv_with({}, w=replace(conv()["w"], zero=[0, 1, 0])), " has weights with a zero point"),
+    "weight axis": (
+        conv_with({}, w=replace(conv()["w"], axis=1)),
+        " has weights with scales along axis 1, not along 0, its outputs",
+    ),
+    "weights of nothing": (conv_with({}, w=replace(conv()["w"], data=None)), " reads 'w', which nothing makes"),
+    "bias scale": (
+        conv_with({}, b=replace(conv()["b"], scale=[0.05, 0.11, 0.15])),
+        " has the bias scale 0.11; its input's times its weights' is 0.1",
+    ),
+    "bias type": (
+        conv_with({}, b=replace(conv()["b"], dtype="int64")),
+        " has a constant int64 bias (3); it takes a constant int32 (3)",
+    ),
+    "groups": (
+        conv_with({}, x=replace(X, shape=(1, 5, 4, 3))),
+        " has weights (3, 3, 3, 2) for an image of 3 channels",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_convolution_that_cannot_be_is_refused(refusal: Refusal, name: str) -> None:
+    raw, reason = LAYERS[name]
+
+    message, hint = refusal(raw)
+
+    assert message == f": CONV_2D 'y'{reason}"
+    assert hint
+
+
+def test_old_uint8_networks_are_told_how_to_convert(refusal: Refusal) -> None:
+    assert refusal(LAYERS["uint8"][0])[1] == INT8_HINT
+
+
+def other(kind: str, y: Tensor, table: str = "", x: Tensor = X, second: Tensor | None = None, **options: Any) -> bytes:
+    tensors = {"x": x, "y": y} | ({"z": second} if second else {})
+    layer = Layer(kind=kind, reads=("x", "z") if second else ("x",), makes=("y",), table=table, options=options)
+    return write(tensors, [layer])
+
+
+def shaped(*shape: int, **changes: Any) -> Tensor:
+    return replace(X, shape=shape, **changes)
+
+
+OTHERS = {
+    "softmax beta": (
+        other("SOFTMAX", shaped(1, 4), "SoftmaxOptions", x=shaped(1, 4), Beta=2.0),
+        "SOFTMAX 'y' has beta 2; only 1 can be read",
+    ),
+    "softmax scale": (
+        other("SOFTMAX", shaped(1, 4), "SoftmaxOptions", x=shaped(1, 4), Beta=1.0),
+        "SOFTMAX 'y' gives scale 0.5 and zero point 3; TFLite has 1/256 and -128",
+    ),
+    "reshape": (other("RESHAPE", shaped(1, 41)), "RESHAPE 'y' turns the shape (1, 5, 4, 2) into (1, 41)"),
+    "reshape to another": (
+        other("RESHAPE", shaped(1, 40), second=integers([1, 8, 5])),
+        "RESHAPE 'y' asks for the shape (1, 8, 5); the file says (1, 40)",
+    ),
+    "reshape scale": (
+        other("RESHAPE", shaped(1, 40, scale=0.25)),
+        "RESHAPE 'y' turns scale 0.5 and zero point 3 into scale 0.25 and zero point 3; TFLite keeps them",
+    ),
+    "mean axes": (
+        other("MEAN", shaped(1, 2), "ReducerOptions", second=integers([1, 4])),
+        "MEAN 'y' runs over the axes [1, 4] of 4",
+    ),
+    "pad": (
+        other("PAD", X, second=integers([[0, 0], [-1, 0], [0, 0], [0, 0]])),
+        "PAD 'y' has the paddings [0, 0, -1, 0, 0, 0, 0, 0] of shape (4, 2)",
+    ),
+    "add": (
+        other("ADD", X, "AddOptions", second=shaped(1, 3, data=[1, 2, 3])),
+        "ADD 'y' adds the shapes (1, 5, 4, 2) and (1, 3)",
+    ),
+    "concatenation": (
+        other("CONCATENATION", X, "ConcatenationOptions", second=shaped(1, 2, data=[1, 2]), Axis=1),
+        "CONCATENATION 'y' joins the shapes (1, 5, 4, 2), (1, 2) along axis 1",
+    ),
+    "fully connected": (
+        other(
+            "FULLY_CONNECTED", shaped(1, 3), "FullyConnectedOptions", second=shaped(3, 7, zero=0, data=np.ones((3, 7)))
+        ),
+        "FULLY_CONNECTED 'y' has weights (3, 7) for 40 elements",
+    ),
+    "pool of a row": (
+        other("MAX_POOL_2D", shaped(1, 4), "Pool2DOptions", x=shaped(1, 4), StrideH=1, StrideW=1),
+        "MAX_POOL_2D 'y' reads the shape (1, 4); an image has four axes",
+    ),
+    "batch": (
+        other("RELU", shaped(2, 4), x=shaped(2, 4)),
+        "'x' (2, 4): the first dimension must be the batch, and 1",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_another_layer_that_cannot_be_is_refused(refusal: Refusal, name: str) -> None:
+    raw, message = OTHERS[name]
+
+    assert refusal(raw)[0] == f": {message}"
