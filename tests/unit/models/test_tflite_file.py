@@ -225,6 +225,36 @@ def test_a_buffer_out_of_range_is_refused(refusal: Refusal, index: int) -> None:
     assert refusal(raw) == (f": 'x' has its data in buffer {index:,}; there are 1", DAMAGED)
 
 
+def test_a_count_that_the_file_cannot_hold_is_refused(refusal: Refusal) -> None:
+    raw = bytearray(write(relu(), [RELU]))
+    table = tflite.Model.GetRootAs(raw).Subgraphs(0)._tab
+    place = table.Vector(table.Offset(4)) - 4
+    raw[place : place + 4] = (2**31).to_bytes(4, "little")
+
+    assert refusal(bytes(raw)) == (f": it claims 2,147,483,648 tensors; {len(raw) // 4:,} are possible", DAMAGED)
+
+
+def test_one_constant_for_a_crowd_of_tensors_is_refused(refusal: Refusal) -> None:
+    shared = {f"c{place}": replace(X, shape=(1, 9000), buffer=1) for place in range(40)}
+    raw = write(relu() | {"c": replace(X, shape=(1, 9000), data=np.zeros(9000))} | shared, [RELU])
+
+    assert refusal(raw) == (": its tensors share their data more than 16 times over", DAMAGED)
+
+
+def test_names_and_ranks_have_limits(refusal: Refusal) -> None:
+    assert refusal(write({"x": X, "y" * 20_000: X}, [replace(RELU, makes=("y" * 20_000,))], outputs=(1,))) == (
+        ": the name of tensor 1 has 20,000 bytes; 16,384 are allowed",
+        DAMAGED,
+    )
+    assert refusal(write(relu(shape=(1,) * 9), [RELU])) == (": 'x' has 9 dimensions; 8 are allowed", DAMAGED)
+
+
+def test_what_cannot_be_printed_of_a_name_is_not_kept(load: Load) -> None:
+    raw = write({"x": X, "a\n*/\0b": X}, [replace(RELU, makes=("a\n*/\0b",))], outputs=(1,))
+
+    assert load(raw).outputs[0].name == "a?*/?b"
+
+
 SHAPES = {
     (1, 5, -4, 2): " has the shape (1, 5, -4, 2)",
     (1, 5, 0, 2): " has the shape (1, 5, 0, 2)",
