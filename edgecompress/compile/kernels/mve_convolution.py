@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tvm import tirx
 
+from edgecompress.compile.c_mve_scaling import UP
 from edgecompress.compile.kernels.epilogue import Epilogue
 from edgecompress.compile.kernels.loops import Expr, Function, call, loop
 from edgecompress.compile.kernels.mve_strip import LARGEST_STRIP, Strip
-from edgecompress.compile.kernels.mve_table import table
+from edgecompress.compile.kernels.mve_table import scales_up, table
 from edgecompress.compile.kernels.product import Kernel, Product
 from edgecompress.compile.kernels.window import Window
 
@@ -26,11 +27,12 @@ class Convolution:
 
     window: Window
     outputs: int
+    scales_up: bool
 
     @property
     def name(self) -> str:
         """The kernel's name."""
-        return f"mve_convolution_{self.window.name()}_o{self.outputs}"
+        return f"mve_convolution_{self.window.name()}_o{self.outputs}{UP if self.scales_up else ''}"
 
     @property
     def scalars(self) -> tuple[str, ...]:
@@ -55,15 +57,16 @@ class Convolution:
     @property
     def microkernel(self) -> tuple[str, int]:
         """The function that multiplies a row of pixels, and the fewest output channels that it can do."""
-        return ("mve_multiply_row", 2) if self.window.output_width >= 2 else ("mve_multiply_pixels", 4)
+        name, least = ("mve_multiply_row", 2) if self.window.output_width >= 2 else ("mve_multiply_pixels", 4)
+        return f"{name}{UP if self.scales_up else ''}", least
 
 
 def choose(product: Product) -> Kernel | None:
     """Take products without groups and gaps between columns, unless they have very few output channels."""
-    shape = Convolution(window=product.window.flattened(), outputs=product.outputs)
+    shape = Convolution(window=product.window.flattened(), outputs=product.outputs, scales_up=scales_up(product))
     if product.groups > 1 or shape.window.dilation[1] > 1 or shape.outputs < shape.microkernel[1]:
         return None
-    if product.epilogue.scales_up or shape.strip_bytes > LARGEST_STRIP:
+    if shape.strip_bytes > LARGEST_STRIP:
         return None
     zero = [product.input_zero] if shape.window.is_padded else []
     return Kernel(

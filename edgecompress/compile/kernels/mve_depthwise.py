@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tvm import tirx
 
-from edgecompress.compile.c_mve import LANES
+from edgecompress.compile.c_mve_lanes import LANES
+from edgecompress.compile.c_mve_scaling import UP
 from edgecompress.compile.kernels.loops import Function, call, loop
 from edgecompress.compile.kernels.mve_strip import LARGEST_STRIP, Strip
-from edgecompress.compile.kernels.mve_table import table
+from edgecompress.compile.kernels.mve_table import scales_up, table
 from edgecompress.compile.kernels.product import Kernel, Product
 from edgecompress.compile.kernels.window import Window
 from edgecompress.core.values import Array
@@ -31,11 +32,12 @@ class Depthwise:
     """The shape class of a depthwise convolution with as many outputs as inputs. `window` is flattened."""
 
     window: Window
+    scales_up: bool
 
     @property
     def name(self) -> str:
         """The kernel's name."""
-        return f"mve_depthwise_{self.window.name()}"
+        return f"mve_depthwise_{self.window.name()}{UP if self.scales_up else ''}"
 
     @property
     def scalars(self) -> tuple[str, ...]:
@@ -82,8 +84,8 @@ class Depthwise:
 
 def choose(product: Product) -> Kernel | None:
     """Take depthwise convolutions whose products fit an int16 in pairs."""
-    shape = Depthwise(window=product.window.flattened())
-    if not product.is_depthwise or product.epilogue.scales_up:
+    shape = Depthwise(window=product.window.flattened(), scales_up=scales_up(product))
+    if not product.is_depthwise:
         return None
     if shape.copies and shape.window.kernel[0] * shape.window.row_elements > LARGEST_STRIP:
         return None
@@ -137,7 +139,7 @@ def build(shape: Depthwise) -> tirx.PrimFunc:
             if strip is not None:
                 strip.load(y)
             call(
-                "mve_depthwise",
+                f"mve_depthwise{UP if shape.scales_up else ''}",
                 strip.buffer.at(0) if strip is not None else image.at(y * window.stride[0] * window.row_elements),
                 weights.at(0),
                 constants.at(0),
