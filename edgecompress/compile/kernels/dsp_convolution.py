@@ -142,7 +142,12 @@ class _Gather:
         split = window.channels if window.padding[1] or window.padding[3] else joined * window.channels
         needs_patch = split % GROUP != 0 and shape.taps > split
         self._joined = joined
-        self._patch = temporary("patch", shape.taps, "int8") if needs_patch else None
+        self._patch: Buffer | None = None
+        if needs_patch:
+            whole = shape.groups * GROUP
+            self._patch = temporary("patch", whole, "int8")
+            for spare in range(shape.taps, whole):
+                self._patch[spare] = int32(0).astype("int8")
 
     def load(self, y: Expr, x: Expr, pixel: Expr) -> None:
         """Write the column of output (y, x) to its place among the pixels of the tile."""
@@ -160,7 +165,7 @@ class _Gather:
             else:
                 inside()
         if self._patch is not None:
-            self._widen(0, self._patch, 0, self._shape.taps, pixel)
+            self._widen(0, self._patch, 0, self._shape.groups * GROUP, pixel)
 
     def _row(self, row: Expr, x: Expr, first: Expr, pixel: Expr) -> None:
         """Write what one row of the kernel sees, in one run where it can be."""
