@@ -85,7 +85,7 @@ def clean_function(text: str, name: str, *, inputs: int) -> str:
     head, body = _definition(text, name)
     body = _FLOAT_CALL.sub(lambda match: float_literal(int(match[1])), body)
     start = f"KERNEL void {name}("
-    return f"{_wrapped(start, _parameters(head, inputs))}) {{\n{body}}}\n"
+    return f"{wrapped(start, _parameters(head, inputs))}) {{\n{body}}}\n"
 
 
 def float_literal(bits: int) -> str:
@@ -174,7 +174,7 @@ def _parameters(head: str, inputs: int) -> list[str]:
     return printed
 
 
-def _wrapped(start: str, parameters: Sequence[str]) -> str:
+def wrapped(start: str, parameters: Sequence[str]) -> str:
     """Put the parameters behind `start`, or on lines of their own when they are too long."""
     line = start + ", ".join(parameters)
     if len(line) + len(") {") <= LINE_LENGTH:

@@ -83,8 +83,8 @@ def _describe_spec(spec: TensorSpec) -> str:
 
 
 def _model_source(program: Program, kernels: Mapping[str, CKernel], arena: Arena) -> str:
-    used = [kernels[name] for name in dict.fromkeys(call.kernel for call in program.calls)]
-    functions = "\n".join(kernel.source for kernel in used)
+    names = [name for call in program.calls for name in (*kernels[call.kernel].calls, call.kernel)]
+    functions = "\n".join(kernels[name].source for name in dict.fromkeys(names))
     functions = c_dsp_depthwise.definitions(functions) + functions
     functions = c_math.definitions(functions) + c_dsp.definitions(functions) + c_mve.definitions(functions) + functions
     constants = constant_names(program)

@@ -20,7 +20,7 @@ def to_program(model: Model, target: Target, optimize: Optimize = "balanced") ->
     if model.is_quantized:
         from edgecompress.compile import integer
 
-        return replace(integer.to_program(imported, model, target), optimize=optimize)
+        return integer.to_program(imported, model, target, optimize)
     from edgecompress.compile import floating
 
     return replace(floating.to_program(imported, model), optimize=optimize)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,12 +26,16 @@ IMPROVEMENTS = 60
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """Something that wants room in the arena from layer `first` to layer `last`, both included."""
+    """Something that wants room in the arena from layer `first` to layer `last`, both included.
+
+    It takes the place of the item `replaces`, which is no smaller and ends at the layer where this one begins.
+    """
 
     name: str
     bytes: int
     first: int
     last: int
+    replaces: str | None = None
 
     @property
     def room(self) -> int:
@@ -66,7 +70,16 @@ def lifetimes(program: Program, workspaces: Mapping[str, Sequence[int]]) -> tupl
         for name in (*call.arguments, call.output):
             if name in sizes:
                 last[name] = max(last.get(name, 0), layer)
-    items = [Item(name=name, bytes=sizes[name], first=first[name], last=last.get(name, 0)) for name in first]
+    spans = {name: (first[name], last.get(name, 0)) for name in first}
+    replaced = {
+        call.output: call.in_place
+        for layer, call in enumerate(program.calls)
+        if call.in_place is not None and spans[call.in_place][1] == layer == spans[call.output][0]
+    }
+    items = [
+        Item(name=name, bytes=sizes[name], first=begin, last=end, replaces=replaced.get(name))
+        for name, (begin, end) in spans.items()
+    ]
     items += [
         Item(name=workspace_name(layer, number), bytes=size, first=layer, last=layer)
         for layer, call in enumerate(program.calls)
@@ -77,20 +90,39 @@ def lifetimes(program: Program, workspaces: Mapping[str, Sequence[int]]) -> tupl
 
 def plan(items: Sequence[Item]) -> Arena:
     """Place all items. The same items in the same order give the same plan."""
-    bound, peak_layer = live_bound(items)
+    places = _places(items)
+    places_of = {name: place.name for name, place in places.items()}
+    wholes = list({place.name: place for place in places.values()}.values())
+    bound, peak_layer = live_bound(wholes)
     best: dict[str, int] = {}
     best_bytes = -1
-    for order in _orders(items):
+    for order in _orders(wholes):
         offsets, size = _improve(order, bound)
         if best_bytes < 0 or size < best_bytes:
             best, best_bytes = offsets, size
         if size == bound:
             break
     placements = tuple(
-        Placement(name=item.name, offset=best[item.name], bytes=item.bytes, first=item.first, last=item.last)
+        Placement(name=item.name, offset=best[places_of[item.name]], bytes=item.bytes, first=item.first, last=item.last)
         for item in items
     )
     return Arena(bytes=max(best_bytes, 0), bound=bound, peak_layer=peak_layer, placements=placements)
+
+
+def _places(items: Sequence[Item]) -> dict[str, Item]:
+    """The place of each item: its own, or one that several take in turn, from the first one's begin to the last's end.
+
+    What replaces another stands behind it in `items`.
+    """
+    places: dict[str, Item] = {}
+    for item in items:
+        if item.replaces is None:
+            places[item.name] = item
+            continue
+        place = replace(places[item.replaces], last=item.last)
+        members = [name for name, other in places.items() if other.name == place.name]
+        places |= dict.fromkeys([*members, item.name], place)
+    return places
 
 
 def live_bound(items: Sequence[Item]) -> tuple[int, int]:

@@ -6,7 +6,8 @@ start here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edgecompress.core.bundle import OnnxValue
@@ -14,6 +15,8 @@ from edgecompress.core.values import Array, Optimize, TensorSpec
 
 if TYPE_CHECKING:
     from tvm import tirx
+
+    from edgecompress.compile.bands import Bands
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +34,8 @@ class Call:
 
     `arguments` names tensors, constants or program inputs in the order of the kernel's buffer parameters; the buffer
     of `output` (a tensor or program output) follows them, then the `scalars`, as int32. `onnx_output` is the value of
-    the ONNX graph that `output` holds, where there is one.
+    the ONNX graph that `output` holds, where there is one. `in_place` names the argument whose place the output may
+    take when nobody reads it later.
     """
 
     name: str
@@ -43,6 +47,7 @@ class Call:
     onnx_nodes: tuple[str, ...] = ()
     macs: int = 0
     onnx_output: OnnxValue | None = None
+    in_place: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +56,7 @@ class Program:
 
     `kernels` maps a kernel's name to its scheduled PrimFunc (s_tir, before lowering): buffer parameters are the
     arguments, then the output; scalar int32 parameters follow. `optimize` says what the back end is to save.
+    `bands` are functions that call a kernel for parts of an image, by name; calls may name them like kernels.
     """
 
     name: str
@@ -61,6 +67,7 @@ class Program:
     calls: tuple[Call, ...]
     kernels: dict[str, tirx.PrimFunc]
     optimize: Optimize = "balanced"
+    bands: Mapping[str, Bands] = field(default_factory=dict)
 
     @property
     def keeps_inputs(self) -> bool:
@@ -73,9 +80,10 @@ class CKernel:
     """A kernel as C text, a static function.
 
     Its parameters are pointers to the call's arguments and output, then the scalars, then one pointer a workspace;
-    `workspaces` holds the workspaces' sizes in bytes.
+    `workspaces` holds the workspaces' sizes in bytes, `calls` the kernels that it calls.
     """
 
     name: str
     source: str
     workspaces: tuple[int, ...]
+    calls: tuple[str, ...] = ()

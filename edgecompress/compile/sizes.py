@@ -15,7 +15,7 @@ from elftools.elf.sections import SymbolTableSection
 from edgecompress.core.bundle import Layer, Sizes
 
 if TYPE_CHECKING:
-    from edgecompress.compile.program import Program
+    from edgecompress.compile.program import Call, Program
 
 _CLONE_SUFFIX = re.compile(r"\.(constprop|isra|part|cold|lto_priv)\b.*$")
 
@@ -106,12 +106,18 @@ def describe_layers(program: Program, whole: Footprint, constants: Mapping[str, 
                 onnx_nodes=call.onnx_nodes,
                 macs=call.macs,
                 weight_bytes=_bytes_of_new(weights, whole.symbols, counted),
-                code_bytes=_bytes_of_new([call.kernel], whole.symbols, counted),
+                code_bytes=_bytes_of_new(_functions(program, call), whole.symbols, counted),
                 output_shape=shapes[call.output],
                 onnx_output=call.onnx_output,
             )
         )
     return tuple(layers)
+
+
+def _functions(program: Program, call: Call) -> list[str]:
+    """The kernel of a call, and the one that it calls for bands."""
+    bands = program.bands.get(call.kernel)
+    return [call.kernel] if bands is None else [call.kernel, bands.kernel]
 
 
 def _bytes_of_new(names: list[str], symbols: Mapping[str, int], counted: set[str]) -> int:

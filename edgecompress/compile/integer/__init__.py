@@ -13,10 +13,10 @@ from edgecompress.compile.integer.emit import emit
 from edgecompress.compile.integer.matching import match
 from edgecompress.compile.program import Program
 from edgecompress.core.target import Target
-from edgecompress.core.values import Model
+from edgecompress.core.values import Model, Optimize
 
 
-def to_program(imported: Imported, model: Model, target: Target) -> Program:
+def to_program(imported: Imported, model: Model, target: Target, optimize: Optimize = "balanced") -> Program:
     """Turn a QDQ network into kernels with the arithmetic of the TFLite int8 specification.
 
     The target's features choose the kernels; every kernel gives the same bytes.
@@ -24,4 +24,4 @@ def to_program(imported: Imported, model: Model, target: Target) -> Program:
     Raises ModelError that names every ONNX node which has no integer kernel, or whose numbers do not fit int32.
     """
     network = passes.fuse_clamps(passes.drop_unused(match(imported, model)))
-    return emit(drop_dead_channels(network), target.features)
+    return emit(drop_dead_channels(network), target.features, optimize)

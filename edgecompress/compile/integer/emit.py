@@ -10,13 +10,15 @@ import numpy as np
 from tvm import tirx
 
 from edgecompress.compile import frontend, quantized
-from edgecompress.compile.integer import layers
+from edgecompress.compile.bands import Bands
+from edgecompress.compile.integer import in_place, layers
 from edgecompress.compile.kernels import addition, elementwise, epilogue, families, pool, softmax
+from edgecompress.compile.kernels.in_place import choose as bands_in_place
 from edgecompress.compile.kernels.product import Product
 from edgecompress.compile.kernels.window import Window
 from edgecompress.compile.program import Call, Program, Tensor
 from edgecompress.core.errors import ModelError
-from edgecompress.core.values import Array
+from edgecompress.core.values import Array, Optimize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +35,10 @@ class Chosen:
     scalars: Sequence[int] = ()
     inputs: tuple[layers.Value, ...]
     operands: dict[str, Array] = field(default_factory=dict)
+    bands: Bands | None = None
 
 
-def emit(network: layers.Network, features: Collection[str] = ()) -> Program:
+def emit(network: layers.Network, features: Collection[str] = (), optimize: Optimize = "balanced") -> Program:
     """Make the program of a network for targets with these features (kernels.families).
 
     Raises ModelError for a layer whose numbers int32 cannot hold.
@@ -44,28 +47,33 @@ def emit(network: layers.Network, features: Collection[str] = ()) -> Program:
     tensors: dict[str, Tensor] = {}
     constants: dict[str, Array] = {}
     kernels: dict[str, tirx.PrimFunc] = {}
+    bands: dict[str, Bands] = {}
     calls: list[Call] = []
+    shared_places = in_place.choose(network) if optimize == "ram" else frozenset()
     for layer in network.layers:
-        chosen = _choose(network, layer, features)
+        chosen = _choose(network, layer, features, in_place=layer.output.name in shared_places)
         name = frontend.identifier(layer.output.name)
         named = {f"{name}_{role}": values for role, values in chosen.constants.items()}
         constants |= chosen.operands
         constants |= named
         if chosen.name not in kernels:
             kernels[chosen.name] = chosen.build()
+        if chosen.bands is not None:
+            bands[chosen.bands.name] = chosen.bands
         if layer.output.name not in edges:
             output = layer.output
             tensors[output.name] = Tensor(name=output.name, shape=output.shape, dtype=output.dtype)
         call = Call(
             name=name,
             op=chosen.op,
-            kernel=chosen.name,
+            kernel=chosen.name if chosen.bands is None else chosen.bands.name,
             arguments=(*(value.name for value in chosen.inputs), *named),
             output=layer.output.name,
             scalars=tuple(int(scalar) for scalar in chosen.scalars),
             onnx_nodes=layer.nodes,
             macs=layer.macs,
             onnx_output=network.onnx_values.get(layer.output.name),
+            in_place=None if chosen.bands is None else layer.inputs[0].name,
         )
         calls.append(call)
     return Program(
@@ -76,13 +84,15 @@ def emit(network: layers.Network, features: Collection[str] = ()) -> Program:
         constants=constants,
         calls=tuple(calls),
         kernels=kernels,
+        bands=bands,
+        optimize=optimize,
     )
 
 
-def _choose(network: layers.Network, layer: layers.Layer, features: Collection[str]) -> Chosen:
+def _choose(network: layers.Network, layer: layers.Layer, features: Collection[str], *, in_place: bool) -> Chosen:
     try:
         if isinstance(layer, layers.Convolution):
-            return _convolution(layer, features)
+            return _convolution_in_place(layer, features) if in_place else _convolution(layer, features)
         if isinstance(layer, layers.FullyConnected):
             return _fully_connected(layer, features)
         if isinstance(layer, layers.Addition):
@@ -99,6 +109,21 @@ def _choose(network: layers.Network, layer: layers.Layer, features: Collection[s
 def _convolution(layer: layers.Convolution, features: Collection[str]) -> Chosen:
     product = _product(layer, layer.window, layer.groups)
     return _chosen("depthwise_conv2d" if product.is_depthwise else "conv2d", layer, product, features)
+
+
+def _convolution_in_place(layer: layers.Convolution, features: Collection[str]) -> Chosen:
+    """The same, for bands of the image; what its kernels take is followed by the number beyond the image's edges."""
+    product = _product(layer, layer.window, layer.groups)
+    kernel, bands = bands_in_place(product, lambda part: families.choose(part, features))
+    return Chosen(
+        op="depthwise_conv2d" if product.is_depthwise else "conv2d",
+        name=kernel.name,
+        build=kernel.build,
+        constants=kernel.constants,
+        scalars=[*kernel.scalars, product.input_zero],
+        inputs=layer.inputs,
+        bands=bands,
+    )
 
 
 def _fully_connected(layer: layers.FullyConnected, features: Collection[str]) -> Chosen:

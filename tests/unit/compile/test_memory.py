@@ -11,6 +11,7 @@ from edgecompress.compile import memory
 from edgecompress.compile.memory import ALIGNMENT, Item
 from edgecompress.compile.program import Call, Program, Tensor
 from edgecompress.core.bundle import Arena, Placement
+from edgecompress.core.values import Optimize
 
 LAYERS = 12
 
@@ -114,6 +115,35 @@ def test_in_mode_ram_an_input_lives_to_its_last_reader(two_layers: Program) -> N
 
     assert (items["x"].first, items["x"].last) == (0, 0)
     assert memory.plan(tuple(items.values())).bytes == 32
+
+
+def test_tensors_that_replace_each_other_share_one_place() -> None:
+    items = [
+        Item(name="x", bytes=64, first=0, last=0),
+        Item(name="a", bytes=100, first=0, last=1),
+        Item(name="b", bytes=90, first=1, last=2, replaces="a"),
+        Item(name="c", bytes=100, first=2, last=3, replaces="b"),
+        Item(name="y", bytes=16, first=3, last=3),
+    ]
+
+    arena = memory.plan(items)
+
+    assert arena.bytes == arena.bound == 112 + 64
+    assert placed(arena, "a").offset == placed(arena, "b").offset == placed(arena, "c").offset
+    assert (placed(arena, "b").bytes, placed(arena, "b").first, placed(arena, "b").last) == (90, 1, 2)
+
+
+@pytest.mark.parametrize(("optimize", "replaced"), [("ram", "x"), ("balanced", None)])
+def test_an_output_takes_the_place_of_what_nobody_reads_later(
+    two_layers: Program, optimize: Optimize, replaced: str | None
+) -> None:
+    affine, turn = two_layers.calls
+    calls = (dataclasses.replace(affine, in_place="x"), turn)
+    program = dataclasses.replace(two_layers, calls=calls, optimize=optimize)
+
+    items = {item.name: item for item in memory.lifetimes(program, {})}
+
+    assert items["middle"].replaces == replaced
 
 
 def test_an_early_output_is_kept_to_the_end_and_a_tensor_only_to_its_last_use(two_layers: Program) -> None:
