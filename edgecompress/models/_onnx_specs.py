@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, numpy_helper
 
 from edgecompress.core.errors import ModelError
 from edgecompress.core.values import TensorSpec
@@ -16,12 +17,18 @@ from edgecompress.models._onnx_shapes import dims_of, show
 MOVES = frozenset({"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"})
 """Operators that move values and leave them as they are, so that the quantization behind them still holds."""
 
+Nodes = Mapping[str, NodeProto]
+Constants = Mapping[str, TensorProto]
+
 
 def read(proto: ModelProto, path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
     """Return the specs of inputs and outputs. Raises ModelError when there is none or a batch is not 1."""
     graph = proto.graph
-    inputs = tuple(_spec(info, _quantization_after(graph, info.name), path) for info in graph.input)
-    outputs = tuple(_spec(info, _quantization_before(graph, info.name), path) for info in graph.output)
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    readers = {node.input[0]: node for node in reversed(graph.node) if node.op_type in {*MOVES, "DequantizeLinear"}}
+    makers = {node.output[0]: node for node in graph.node if node.op_type in {*MOVES, "QuantizeLinear"}}
+    inputs = tuple(_spec(info, _quantization_after(readers, info.name, constants), path) for info in graph.input)
+    outputs = tuple(_spec(info, _quantization_before(makers, info.name, constants), path) for info in graph.output)
     if not inputs:
         raise ModelError(f"{path} has no input; its output is constant", hint="export the network with its input")
     names = Counter(spec.name for spec in (*inputs, *outputs))
@@ -47,26 +54,25 @@ def _spec(info: ValueInfoProto, quantization: tuple[float, int] | None, path: Pa
     )
 
 
-def _quantization_after(graph: GraphProto, name: str) -> tuple[float, int] | None:
-    for node in (node for node in graph.node if name in node.input[:1]):
+def _quantization_after(readers: Nodes, name: str, constants: Constants) -> tuple[float, int] | None:
+    while name in readers:
+        node = readers[name]
         if node.op_type == "DequantizeLinear":
-            return _parameters(graph, node)
-        if node.op_type in MOVES:
-            return _quantization_after(graph, node.output[0])
+            return _parameters(node, constants)
+        name = node.output[0]
     return None
 
 
-def _quantization_before(graph: GraphProto, name: str) -> tuple[float, int] | None:
-    for node in (node for node in graph.node if name in node.output):
+def _quantization_before(makers: Nodes, name: str, constants: Constants) -> tuple[float, int] | None:
+    while name in makers:
+        node = makers[name]
         if node.op_type == "QuantizeLinear":
-            return _parameters(graph, node)
-        if node.op_type in MOVES:
-            return _quantization_before(graph, node.input[0])
+            return _parameters(node, constants)
+        name = node.input[0]
     return None
 
 
-def _parameters(graph: GraphProto, node: NodeProto) -> tuple[float, int] | None:
-    constants = {tensor.name: tensor for tensor in graph.initializer}
+def _parameters(node: NodeProto, constants: Constants) -> tuple[float, int] | None:
     scale, *zero_point = [numpy_helper.to_array(constants[name]) for name in node.input[1:] if name]
     if scale.size != 1:
         return None

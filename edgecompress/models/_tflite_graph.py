@@ -7,7 +7,7 @@ layer made; the other one is made by a Transpose when somebody asks for it, once
 from __future__ import annotations
 
 import enum
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,10 @@ class Graph:
         self.path = path
         self.borders: dict[int, tuple[int, tuple[int, int, int, int]]] = {}
         self._network = network
+        self._readers: dict[int, list[Operator]] = defaultdict(list)
+        for operator in network.operators:
+            for index in set(operator.inputs):
+                self._readers[index].append(operator)
         self._nodes: list[NodeProto] = []
         self._constants: list[TensorProto] = []
         self._stored: dict[tuple[int, Layout], str] = {}
@@ -61,7 +65,7 @@ class Graph:
 
     def readers(self, index: int) -> list[Operator]:
         """The layers that read a tensor."""
-        return [operator for operator in self._network.operators if index in operator.inputs]
+        return self._readers[index]
 
     def is_output(self, index: int) -> bool:
         """True for an output of the network."""

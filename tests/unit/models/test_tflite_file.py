@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -247,6 +248,13 @@ def test_names_and_ranks_have_limits(refusal: Refusal) -> None:
         DAMAGED,
     )
     assert refusal(write(relu(shape=(1,) * 9), [RELU])) == (": 'x' has 9 dimensions; 8 are allowed", DAMAGED)
+
+
+def test_a_long_chain_is_followed_without_recursion(load: Load) -> None:
+    names = ["x", *(f"r{place}" for place in range(1100)), "y"]
+    layers = [Layer(kind="RESHAPE", reads=(a,), makes=(b,)) for a, b in itertools.pairwise(names)]
+
+    assert load(write(dict.fromkeys(names, X), layers)).inputs[0].scale is None
 
 
 def test_what_cannot_be_printed_of_a_name_is_not_kept(load: Load) -> None:
