@@ -44,7 +44,8 @@ def compress(source: Path, folder: Path, observer: Observer) -> Run:
         "model": _hash_if_there(asked.model),
         "data": [_hash_if_there(path) for path in asked.data.sources] if asked.data is not None else [],
     }
-    with run.stage("compress", inputs, "model") as key:
+    results = ["model/baseline.onnx", "model/model.onnx", *(["model/evaluation.npz"] if asked.data is not None else [])]
+    with run.stage("compress", inputs, *results) as key:
         if key is not None:
             _compress(run)
     return run
