@@ -147,6 +147,7 @@ NETWORKS: dict[str, Network] = {
     "relu": one("RELU", Tensor(shape=IMAGE.shape, scale=0.025, zero=-128)),
     "relu6": one("RELU6", IMAGE),
     "quantize": one("QUANTIZE", Tensor(shape=IMAGE.shape, scale=0.0617, zero=-7)),
+    "quantize coarser": one("QUANTIZE", Tensor(shape=IMAGE.shape, scale=0.13, zero=-7)),
     "dequantize": one("DEQUANTIZE", floats(*IMAGE.shape)),
     "add": residual(NONE),
     "add relu": residual(RELU),
@@ -160,6 +161,7 @@ KNOWN_DIFFERENCES = {
     "mean": "compile takes the average pool's division; tflite-micro folds 1/pixels into the multiplier",
     "mean kept": "compile takes the average pool's division; tflite-micro folds 1/pixels into the multiplier",
     "mean rescaled": "compile scales, then divides; tflite-micro folds 1/pixels into the multiplier",
+    "quantize coarser": "compile/quantized.py rescales as ONNX does; tflite-micro rounds twice (its docstring)",
 }
 """One step at most, in operators that none of the reference networks has."""
 
