@@ -1,0 +1,1 @@
+"""What edgecompress is compared with, and how: each module is a program."""
