@@ -24,6 +24,15 @@ _COPIES = {
 static __attribute__((noinline)) void mve_copy(
     int8_t *to, const int8_t *from, int32_t count, int32_t runs, int32_t step) {
 #if defined(__ARM_FEATURE_MVE)
+  if (count <= 16) {
+    const mve_pred16_t inside = vctp8q((uint32_t)count);
+    for (int32_t run = 0; run < runs; ++run) {
+      vstrbq_p_s8(to, vldrbq_z_s8(from, inside), inside);
+      from += count;
+      to += step;
+    }
+    return;
+  }
   for (int32_t run = 0; run < runs; ++run) {
     int8_t *end = to;
     __asm__ volatile(

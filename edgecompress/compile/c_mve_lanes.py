@@ -10,25 +10,29 @@ LANES = 16
 _DEPTHWISE = {
     "mve_depthwise": """\
 /* A row of pixels of a depthwise convolution, sixteen channels at a time; fewer than that are one block.
- * The taps come in pairs, `offsets` bytes from x: two products fit an int16. Even and odd lanes are summed apart, so a
- * block's table holds channels 0 4 8 12, 2 6 10 14, 1 5 9 13, 3 7 11 15; sixteen biases, multipliers, shifts. */
+ * The taps, `offsets` bytes from x, are taken in pairs: two products fit an int16. Even and odd lanes are summed apart,
+ * so a block's table holds channels 0 4 8 12, 2 6 10 14, 1 5 9 13, 3 7 11 15; sixteen biases, multipliers, shifts. */
 static __attribute__((noinline)) void mve_depthwise@UP@(
     const int8_t *x, const int8_t *weights, const int32_t *table, const int32_t *offsets, int8_t *output,
-    int32_t x_step, int32_t output_step, int32_t pixels, int32_t pairs, int32_t channels, int32_t zero, int32_t low,
+    int32_t x_step, int32_t output_step, int32_t pixels, int32_t taps, int32_t channels, int32_t zero, int32_t low,
     int32_t high) {
   const int32_t lanes = channels < 16 ? channels : 16;
+#if defined(__ARM_FEATURE_MVE)
+  const int32_t clamps = low > -128 || high < 127;
+#endif
   for (int32_t next = 0; next < channels; next += 16) {
     const int32_t first = next <= channels - lanes ? next : channels - lanes;
     for (int32_t pixel = 0; pixel < pixels; ++pixel) {
       const int8_t *from = x + pixel * x_step + first;
       int8_t *to = output + pixel * output_step + first;
 #if defined(__ARM_FEATURE_MVE)
-      int32x4_t a = vldrwq_s32(table), b = vldrwq_s32(table + 4);
-      int32x4_t c = vldrwq_s32(table + 8), d = vldrwq_s32(table + 12);
+      const int32_t *row = table;
+      __asm__("" : "+r"(row)); /* one address with offsets, rather than twelve */
+      int32x4_t a = vldrwq_s32(row), b = vldrwq_s32(row + 4), c = vldrwq_s32(row + 8), d = vldrwq_s32(row + 12);
       const int8_t *w = weights, *x0, *x1;
       const int32_t *tap = offsets;
       __asm__ volatile(
-          "dls lr, %[pairs]\\n"
+          "wls lr, %[pairs], 2f\\n"
           "1: ldrd %[x0], %[x1], [%[tap]], #8\\n"
           "add %[x0], %[x0], %[from]\\n"
           "vldrb.8 q0, [%[x0]]\\n"
@@ -52,25 +56,45 @@ static __attribute__((noinline)) void mve_depthwise@UP@(
           "vmovlt.s16 q0, q3\\n"
           "vadd.i32 %q[d], %q[d], q0\\n"
           "le lr, 1b\\n"
+          "2: lsls %[x1], %[taps], #31\\n"
+          "beq 3f\\n" /* no tap is left over */
+          "ldr %[x0], [%[tap]]\\n"
+          "add %[x0], %[x0], %[from]\\n"
+          "vldrb.8 q0, [%[x0]]\\n"
+          "vldrb.8 q1, [%[w]]\\n"
+          "vmullb.s8 q2, q0, q1\\n"
+          "vmullt.s8 q3, q0, q1\\n"
+          "vmovlb.s16 q0, q2\\n"
+          "vadd.i32 %q[a], %q[a], q0\\n"
+          "vmovlt.s16 q1, q2\\n"
+          "vadd.i32 %q[b], %q[b], q1\\n"
+          "vmovlb.s16 q0, q3\\n"
+          "vadd.i32 %q[c], %q[c], q0\\n"
+          "vmovlt.s16 q1, q3\\n"
+          "vadd.i32 %q[d], %q[d], q1\\n"
+          "3:\\n"
           : [a] "+w"(a), [b] "+w"(b), [c] "+w"(c), [d] "+w"(d), [w] "+r"(w), [tap] "+r"(tap), [x0] "=&r"(x0),
             [x1] "=&r"(x1)
-          : [from] "r"(from), [pairs] "r"(pairs)
-          : "lr", "q0", "q1", "q2", "q3", "memory");
-      a = mve_scale@UP@(a, vldrwq_s32(table + 16), vldrwq_s32(table + 32));
-      b = mve_scale@UP@(b, vldrwq_s32(table + 20), vldrwq_s32(table + 36));
-      c = mve_scale@UP@(c, vldrwq_s32(table + 24), vldrwq_s32(table + 40));
-      d = mve_scale@UP@(d, vldrwq_s32(table + 28), vldrwq_s32(table + 44));
-      const int16x8_t none = vdupq_n_s16(0);
-      const int16x8_t even = vqaddq_n_s16(vqmovntq_s32(vqmovnbq_s32(none, a), b), (int16_t)zero);
-      const int16x8_t odd = vqaddq_n_s16(vqmovntq_s32(vqmovnbq_s32(none, c), d), (int16_t)zero);
-      const int8x16_t all = vqmovntq_s16(vqmovnbq_s16(vdupq_n_s8(0), even), odd);
-      const int8x16_t bounded = vminq_s8(vmaxq_s8(all, vdupq_n_s8((int8_t)low)), vdupq_n_s8((int8_t)high));
-      vstrbq_p_s8(to, bounded, vctp8q((uint32_t)lanes));
+          : [from] "r"(from), [pairs] "r"(taps / 2), [taps] "r"(taps)
+          : "lr", "q0", "q1", "q2", "q3", "cc", "memory");
+      a = mve_scale@UP@(a, vldrwq_s32(row + 16), vldrwq_s32(row + 32));
+      b = mve_scale@UP@(b, vldrwq_s32(row + 20), vldrwq_s32(row + 36));
+      c = mve_scale@UP@(c, vldrwq_s32(row + 24), vldrwq_s32(row + 40));
+      d = mve_scale@UP@(d, vldrwq_s32(row + 28), vldrwq_s32(row + 44));
+      int16x8_t even = vqmovntq_s32(vqmovnbq_s32(vreinterpretq_s16_s32(a), a), b);
+      int16x8_t odd = vqmovntq_s32(vqmovnbq_s32(vreinterpretq_s16_s32(c), c), d);
+      even = vqaddq_n_s16(even, (int16_t)zero);
+      odd = vqaddq_n_s16(odd, (int16_t)zero);
+      int8x16_t all = vqmovntq_s16(vqmovnbq_s16(vreinterpretq_s8_s16(even), even), odd);
+      if (clamps) {
+        all = vminq_s8(vmaxq_s8(all, vdupq_n_s8((int8_t)low)), vdupq_n_s8((int8_t)high));
+      }
+      vstrbq_p_s8(to, all, vctp8q((uint32_t)lanes));
 #else
       for (int32_t lane = 0; lane < lanes; ++lane) {
         const int32_t *row = table + ((lane & 1) * 2 + (lane >> 1 & 1)) * 4 + lane / 4;
         int32_t sum = row[0];
-        for (int32_t tap = 0; tap < 2 * pairs; ++tap) {
+        for (int32_t tap = 0; tap < taps; ++tap) {
           sum += from[offsets[tap] + lane] * weights[tap * 16 + lane];
         }
         const int32_t scaled = mve_scale@UP@(sum, row[16], row[32]) + zero;
@@ -78,7 +102,7 @@ static __attribute__((noinline)) void mve_depthwise@UP@(
       }
 #endif
     }
-    weights += pairs * 32;
+    weights += taps * 16;
     table += 48;
   }
 }

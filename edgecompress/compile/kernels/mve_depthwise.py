@@ -68,9 +68,9 @@ class Depthwise:
         return [min(first, max(self.lanes - LANES, 0)) for first in range(0, self.lanes, LANES)]
 
     @property
-    def pairs(self) -> int:
-        """Pairs of taps; the last has a weight of zero when there is an odd one."""
-        return -(-self.window.kernel[0] * self.window.kernel[1] // 2)
+    def taps(self) -> int:
+        """Products of a sum."""
+        return self.window.kernel[0] * self.window.kernel[1]
 
     @property
     def offsets(self) -> NDArray[np.int32]:
@@ -79,7 +79,7 @@ class Depthwise:
         row = (1 if self.copies else window.dilation[0]) * window.row_elements
         column = window.dilation[1] * window.channels
         taps = [y * row + x * column for y in range(window.kernel[0]) for x in range(window.kernel[1])]
-        return np.array(taps + [0] * (2 * self.pairs - len(taps)), np.int32)
+        return np.array(taps, np.int32)
 
 
 def choose(product: Product) -> Kernel | None:
@@ -89,24 +89,27 @@ def choose(product: Product) -> Kernel | None:
         return None
     if shape.copies and shape.window.kernel[0] * shape.window.row_elements > LARGEST_STRIP:
         return None
-    weights = pack(product.weights, shape)
-    sizes = np.abs(weights.astype(np.int64)).reshape(-1, 2, LANES)
-    if sizes.sum(axis=1).max() > LARGEST_PAIR:
+    sizes = np.abs(product.weights.astype(np.int64)).reshape(shape.window.channels, -1)
+    if any(sizes[:, tap : tap + 2].sum(axis=1).max() > LARGEST_PAIR for tap in range(0, shape.taps, 2)):
         return None
     zero = [product.input_zero] if shape.window.is_padded else []
     return Kernel(
         name=shape.name,
         build=lambda: build(shape),
-        constants={"weights": weights, "table": pack_table(table(product), shape), "offsets": shape.offsets},
+        constants={
+            "weights": pack(product.weights, shape),
+            "table": pack_table(table(product), shape),
+            "offsets": shape.offsets,
+        },
         scalars=[*zero, product.output_zero, product.low, product.high],
     )
 
 
 def pack(weights: NDArray[np.int8], shape: Depthwise) -> NDArray[np.int8]:
-    """Lay out weights [channel, row, column, 1] by block: [block][tap][lane], taps in pairs."""
-    taps = weights.reshape(shape.window.channels, -1).T
-    taps = np.pad(taps, ((0, 2 * shape.pairs - len(taps)), (0, 0)))
-    return np.concatenate([block.reshape(-1) for block in _by_block(taps, shape)])
+    """Lay out weights [channel, row, column, 1] by block: [block][tap][lane]."""
+    return np.concatenate(
+        [block.reshape(-1) for block in _by_block(weights.reshape(shape.window.channels, -1).T, shape)]
+    )
 
 
 def pack_table(rows: NDArray[np.int32], shape: Depthwise) -> NDArray[np.int32]:
@@ -128,9 +131,9 @@ def build(shape: Depthwise) -> tirx.PrimFunc:
     function = Function()
     with function.body():
         image = function.argument("input", window.height * window.width * channels, "int8")
-        weights = function.argument("weights", blocks * 2 * shape.pairs * LANES, "int8")
+        weights = function.argument("weights", blocks * shape.taps * LANES, "int8")
         constants = function.argument("table", blocks * 3 * LANES, "int32")
-        offsets = function.argument("offsets", 2 * shape.pairs, "int32")
+        offsets = function.argument("offsets", shape.taps, "int32")
         output = function.argument("output", window.output_height * columns * channels, "int8")
         scalars = {name: function.scalar(name) for name in shape.scalars}
         zero = scalars.get("input_zero")
@@ -148,7 +151,7 @@ def build(shape: Depthwise) -> tirx.PrimFunc:
                 shape.pixels * window.stride[1] * channels,
                 shape.lanes,
                 columns // shape.pixels,
-                shape.pairs,
+                shape.taps,
                 shape.lanes,
                 *(scalars[name] for name in ("zero", "low", "high")),
             )
