@@ -60,8 +60,7 @@ def _model_header(program: Program, arena: Arena) -> str:
 #define MODEL_ARENA_BYTES {arena.bytes}u
 
 /* All the memory that the network works in, inputs and outputs included. */
-extern {c_text.KERNEL_MACRO}
-uint8_t model_arena[MODEL_ARENA_BYTES];
+extern uint8_t model_arena[MODEL_ARENA_BYTES];
 
 {tensors}
 

@@ -8,16 +8,7 @@
 #define MODEL_ARENA_BYTES 48u
 
 /* All the memory that the network works in, inputs and outputs included. */
-extern /* Each kernel is compiled by itself: the linked program shows what it takes, and large frames do not add up. With
- * noinline alone, GCC 12 clones a kernel for constant addresses in one array, and has dropped all stores of a clone.
- */
-#if defined(__clang__)
-#define KERNEL static __attribute__((noinline))
-#else
-#define KERNEL static __attribute__((noipa))
-#endif
-
-uint8_t model_arena[MODEL_ARENA_BYTES];
+extern uint8_t model_arena[MODEL_ARENA_BYTES];
 
 /* Input 0, features: int8 1x8, scale 0.05, zero point -1 */
 #define MODEL_INPUT_0 ((int8_t *)(void *)(model_arena + 0))
