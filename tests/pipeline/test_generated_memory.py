@@ -10,56 +10,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from poisoned_arena import build, poison_source, spread
 
-from edgecompress.compile import assemble, emit_c, emit_network, emit_weights, graph, link, vectors
+from edgecompress.compile import assemble, graph, vectors
 from edgecompress.core import target as targets
-from edgecompress.core.bundle import Arena, Placement, run_host_program
+from edgecompress.core.bundle import run_host_program
 from edgecompress.models import onnx_file
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "mlperf_tiny"
-GAP_BYTES = 64
 NETWORKS = ("ad_autoencoder", "ic_resnet8", "kws_dscnn", "sww_stream", "vww_mobilenetv1_025")
 CASES = [(f"{name}_int8", target) for name in NETWORKS for target in ("mps2-an385", "mps2-an386", "mps3-an547")]
 CASES += [(f"{name}_fp32", "mps2-an386") for name in NETWORKS]
-
-
-def spread(arena: Arena) -> Arena:
-    """Give every tensor and workspace of a plan room of its own, with a gap after it."""
-    placements: list[Placement] = []
-    end = GAP_BYTES
-    for placement in arena.placements:
-        placements.append(placement.model_copy(update={"offset": end}))
-        end += -(-placement.bytes // 16) * 16 + GAP_BYTES
-    return arena.model_copy(update={"bytes": end, "placements": tuple(placements)})
-
-
-def poison_source(arena: Arena) -> str:
-    """C that poisons what of the arena belongs to no tensor, before main runs."""
-    starts = [0, *(placement.offset + placement.bytes for placement in arena.placements)]
-    ends = [*(placement.offset for placement in arena.placements), arena.bytes]
-    calls = "".join(
-        f"  __asan_poison_memory_region(model_arena + {start}, {end - start});\n"
-        for start, end in zip(starts, ends, strict=True)
-    )
-    return (
-        '#include <sanitizer/asan_interface.h>\n#include "model.h"\n'
-        f"__attribute__((constructor)) static void poison(void) {{\n{calls}}}\n"
-    )
-
-
-def build(folder: Path, lowered: assemble.Lowered, arena: Arena, poison: str, *, sanitize: bool) -> Path:
-    folder.mkdir()
-    sources = emit_c.model_sources(lowered.program, lowered.kernels, arena)
-    sources |= emit_weights.weights_sources(lowered.program)
-    sources["network.c"] = emit_network.network_source(lowered.program, "host", bytes(16))
-    sources["poison.c"] = poison
-    (folder / "src").mkdir()
-    for name, text in sources.items():
-        (folder / "src" / name).write_text(text)
-    link.copy_runtime(link.find_runtime(link.REFERENCE_PORT), folder)
-    network = link.Network(sources=(*assemble.NETWORK.sources, "src/poison.c"))
-    link.build_reference(folder, network, Path("reference"), sanitize=sanitize)
-    return folder / "reference"
 
 
 def lower(network: str, target: str) -> assemble.Lowered:

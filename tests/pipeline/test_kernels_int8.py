@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from int8_reference import grouped_sums, half_away, patches, requantised
 from tvm import tirx
 
 from edgecompress.compile import c_math, c_text, lower, quantized
@@ -95,24 +96,6 @@ def _call(number: int, case: Case, workspaces: Sequence[int]) -> str:
     return f"  {{\n{declared}    kernel_{number}({', '.join(words)});\n{written}{freed}  }}\n"
 
 
-def patches(window: Window, image: Array, fill: int) -> Array:
-    """What every output sees: (rows, columns, kernel rows, kernel columns, channels) of int64."""
-    top, left, bottom, right = window.padding
-    padded = np.pad(image.astype(np.int64), ((top, bottom), (left, right), (0, 0)), constant_values=fill)
-    seen = np.zeros((window.output_height, window.output_width, *window.kernel, window.channels), np.int64)
-    for y, x, ky, kx in np.ndindex(*seen.shape[:4]):
-        at = (y * window.stride[0] + ky * window.dilation[0], x * window.stride[1] + kx * window.dilation[1])
-        seen[y, x, ky, kx] = padded[at]
-    return seen
-
-
-def requantised(
-    sums: Array, bias: Array, multipliers: Sequence[Multiplier], zero: int, low: int = -128, high: int = 127
-) -> Array:
-    scaled = np.stack([quantized.scale(sums[..., c] + bias[c], by) for c, by in enumerate(multipliers)], axis=-1)
-    return np.clip(scaled + zero, low, high).astype(np.int8)
-
-
 def int8(random: np.random.Generator, *shape: int) -> Array:
     return random.integers(-128, 128, shape).astype(np.int8)
 
@@ -145,14 +128,12 @@ def convolution_case(
     folded, magnitudes = quantized.folded_bias(bias, weights, input_zero)
     end = epilogue.choose(multipliers, magnitudes, *bounds)
     shape = convolution.Convolution(window=window, outputs=len(weights), groups=groups, epilogue=end)
-    seen = np.split(patches(window, image, input_zero) - input_zero, groups, axis=-1)
-    split = np.split(weights.astype(np.int64), groups)
-    sums = [np.einsum("yxklc,oklc->yxo", s, w) for s, w in zip(seen, split, strict=True)]
+    sums = grouped_sums(patches(window, image, input_zero) - input_zero, weights, groups)
     return Case(
         function=convolution.build(shape),
         arguments=(image, convolution.pack(weights, shape), end.table(folded, multipliers)),
         scalars=[*([input_zero] if window.is_padded else []), *end.scalar_values(output_zero, *bounds)],
-        wanted=requantised(np.concatenate(sums, axis=-1), bias, multipliers, output_zero, *bounds),
+        wanted=requantised(sums, bias, multipliers, output_zero, *bounds),
     )
 
 
@@ -224,10 +205,6 @@ def test_addition_equals_tflites(scales: tuple[float, float, float], tmp_path: P
 def test_an_addition_to_a_far_smaller_scale_is_refused() -> None:
     with pytest.raises(ValueError, match="an output scale of 1e-07 is too small for operands at 1"):
         addition.multipliers(1.0, 0.5, 1e-7)
-
-
-def half_away(total: Array, count: Array | int) -> Array:
-    return np.sign(total) * ((np.abs(total) + np.asarray(count) // 2) // count)
 
 
 def test_pools_equal_the_definition(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import int8_reference
@@ -37,6 +37,16 @@ class Drawn:
     def name(self) -> str:
         """The name of its output."""
         return self.layer.output.name
+
+    def renamed(self, name: str) -> Drawn:
+        """The same under another name."""
+        values = [replace(value, name=f"{name}_in{number}") for number, value in enumerate(self.layer.inputs)]
+        output = replace(self.layer.output, name=name)
+        return Drawn(
+            layer=replace(self.layer, inputs=tuple(values), output=output),
+            inputs=dict(zip((value.name for value in values), self.inputs.values(), strict=True)),
+            wanted=self.wanted,
+        )
 
     def __repr__(self) -> str:
         """Say everything that the drawing chose."""
@@ -261,4 +271,5 @@ def _weights(pick: Pick, shape: tuple[int, ...]) -> dict[str, Any]:
         weights[0] = 0
         bias[0] = random.integers(-(2**31) + 1, 2**31)
         factors[0] = 60 / 2**31
-    return {"weights": weights, "weight_scales": (factors * OUTPUT_SCALE / INPUT_SCALE).astype(np.float32), "bias": bias}
+    scales = (factors * OUTPUT_SCALE / INPUT_SCALE).astype(np.float32)
+    return {"weights": weights, "weight_scales": scales, "bias": bias}
