@@ -11,7 +11,7 @@ from pathlib import Path
 import tvm
 
 from edgecompress import __version__
-from edgecompress.compile import bands, emit_c, emit_network, emit_weights, fit, link, memory, sizes, vectors
+from edgecompress.compile import emit_c, emit_network, emit_weights, fit, link, memory, sizes, vectors
 from edgecompress.compile.lower import lower
 from edgecompress.compile.program import CKernel, Program
 from edgecompress.core import files
@@ -46,7 +46,7 @@ class Lowered:
 def lower_and_plan(program: Program) -> Lowered:
     """Bring a program's kernels to C and plan its arena."""
     kernels = lower(program.kernels)
-    kernels |= {name: bands.wrap(cut, kernels[cut.kernel]) for name, cut in program.bands.items()}
+    kernels |= {name: cut.wrap(kernels[cut.kernel]) for name, cut in program.cuts.items()}
     workspaces = {name: kernel.workspaces for name, kernel in kernels.items()}
     return Lowered(program=program, kernels=kernels, arena=memory.plan(memory.lifetimes(program, workspaces)))
 

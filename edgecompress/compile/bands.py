@@ -6,13 +6,10 @@ family's kernel serves: it sees a small image that lies elsewhere than its outpu
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from edgecompress.compile import c_text
 from edgecompress.compile.program import CKernel
-
-_HEAD = re.compile(r"^KERNEL void (\w+)\(([^)]*)\)", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,13 +39,13 @@ class Bands:
         """Rows that two neighbouring bands see."""
         return self.rows - self.step
 
+    def wrap(self, kernel: CKernel) -> CKernel:
+        """Write the function. It takes what the kernel takes, then the number beyond the edges, then the workspaces."""
+        return _wrap(self, kernel)
 
-def wrap(bands: Bands, kernel: CKernel) -> CKernel:
-    """Write the function. It takes what the kernel takes, then the number beyond the edges, then the workspaces."""
-    head = _HEAD.search(kernel.source)
-    if head is None:
-        raise ValueError(f"{kernel.name} has no definition that can be called")
-    parameters = [" ".join(each.split()).replace("restrict ", "") for each in head[2].split(",")]
+
+def _wrap(bands: Bands, kernel: CKernel) -> CKernel:
+    parameters = c_text.parameters(kernel.source)
     names = [each.split()[-1].lstrip("*") for each in parameters]
     buffers = sum("*" in each for each in parameters) - len(kernel.workspaces)
     image, output = names[0], names[buffers - 1]

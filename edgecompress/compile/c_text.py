@@ -32,6 +32,7 @@ RESERVED = (
 
 _FLOAT_CALL = re.compile(FLOAT_MARK + r"\((-?\d+)\)")
 _PARAMETER = re.compile(r"(\w+)(\*?) (\w+)")
+_KERNEL_HEAD = re.compile(r"^KERNEL void \w+\(([^)]*)\)", re.MULTILINE)
 
 _INLINE_CALL = re.compile(r"\b(max|min)_(float|u?int\d+)\(|\b(int32_t|float)_bits\(")
 
@@ -86,6 +87,14 @@ def clean_function(text: str, name: str, *, inputs: int) -> str:
     body = _FLOAT_CALL.sub(lambda match: float_literal(int(match[1])), body)
     start = f"KERNEL void {name}("
     return f"{wrapped(start, _parameters(head, inputs))}) {{\n{body}}}\n"
+
+
+def parameters(source: str) -> list[str]:
+    """The parameters of a kernel's C text, one by one, without `restrict`."""
+    head = _KERNEL_HEAD.search(source)
+    if head is None:
+        raise ValueError("there is no KERNEL in this text")
+    return [" ".join(each.split()).replace("restrict ", "") for each in head[1].split(",")]
 
 
 def float_literal(bits: int) -> str:

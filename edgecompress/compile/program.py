@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tvm import tirx
 
     from edgecompress.compile.bands import Bands
+    from edgecompress.compile.parts import Parts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +57,7 @@ class Program:
 
     `kernels` maps a kernel's name to its scheduled PrimFunc (s_tir, before lowering): buffer parameters are the
     arguments, then the output; scalar int32 parameters follow. `optimize` says what the back end is to save.
-    `bands` are functions that call a kernel for parts of an image, by name; calls may name them like kernels.
+    `cuts` are functions that call a kernel for parts of a layer, by name; calls may name them like kernels.
     """
 
     name: str
@@ -67,7 +68,7 @@ class Program:
     calls: tuple[Call, ...]
     kernels: dict[str, tirx.PrimFunc]
     optimize: Optimize = "balanced"
-    bands: Mapping[str, Bands] = field(default_factory=dict)
+    cuts: Mapping[str, Bands | Parts] = field(default_factory=dict)
 
     @property
     def keeps_inputs(self) -> bool:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgecompress.compile import bands as bands_of
 from edgecompress.compile import c_math, c_text, lower, quantized
 from edgecompress.compile.kernels import epilogue, families, in_place
 from edgecompress.compile.kernels.product import Product
@@ -72,7 +71,7 @@ def test_an_output_in_the_place_of_the_input_is_the_same(name: str, tmp_path: Pa
     part, bands = in_place.choose(product, lambda cut: families.choose(cut, ()))
     assert bands.count > 1
     kernels = {kernel.name: lower.lower_kernel(kernel.name, kernel.build()) for kernel in (whole, part)}
-    kernels[bands.name] = bands_of.wrap(bands, kernels[part.name])
+    kernels[bands.name] = bands.wrap(kernels[part.name])
     functions = "\n".join(kernel.source for kernel in kernels.values())
     image = np.random.default_rng(6).integers(-128, 128, window.height * window.width * window.channels).astype(np.int8)
     size = window.output_height * window.output_width * outputs

@@ -60,6 +60,24 @@ def test_repeated_inferences_in_mode_ram_are_all_right(in_ram: tuple[str, Bundle
         assert np.array_equal(run.outputs[name], values[0])
 
 
+@pytest.mark.parametrize("target", ["host", "mps2-an386", "mps3-an547"])
+def test_mode_size_gives_the_same_bytes_with_fewer_constants(
+    target: str, compiled: Callable[..., Any], tmp_path: Path
+) -> None:
+    default = compiled("ad_autoencoder").bundle
+    chosen = targets.load(target)
+    model = models.load(NETWORKS / "ad_autoencoder_int8.onnx")
+
+    bundle = compiler.build(model, chosen, tmp_path / "bundle", optimize="size")
+
+    with plugins.find("deploy", chosen.link, where="test").connect(chosen) as device:
+        device.install(bundle)
+    inputs, outputs = bundle.vectors()
+    for tensor, values in default.run_on_host(inputs).items():
+        assert np.array_equal(values, outputs[tensor])
+    assert bundle.manifest.sizes.weights_bytes < default.manifest.sizes.weights_bytes - 12_000
+
+
 def test_the_mode_is_in_the_report_and_another_mode_compiles_again(tmp_path: Path, edgecompress: Command) -> None:
     network = NETWORKS / "sww_stream_int8.onnx"
 

@@ -14,8 +14,10 @@ from edgecompress.compile.bands import Bands
 from edgecompress.compile.integer import in_place, layers
 from edgecompress.compile.kernels import addition, elementwise, epilogue, families, pool, softmax
 from edgecompress.compile.kernels.in_place import choose as bands_in_place
+from edgecompress.compile.kernels.one_scale import choose as parts_of_one_scale
 from edgecompress.compile.kernels.product import Product
 from edgecompress.compile.kernels.window import Window
+from edgecompress.compile.parts import Parts
 from edgecompress.compile.program import Call, Program, Tensor
 from edgecompress.core.errors import ModelError
 from edgecompress.core.values import Array, Optimize
@@ -35,7 +37,7 @@ class Chosen:
     scalars: Sequence[int] = ()
     inputs: tuple[layers.Value, ...]
     operands: dict[str, Array] = field(default_factory=dict)
-    bands: Bands | None = None
+    cut: Bands | Parts | None = None
 
 
 def emit(network: layers.Network, features: Collection[str] = (), optimize: Optimize = "balanced") -> Program:
@@ -47,33 +49,34 @@ def emit(network: layers.Network, features: Collection[str] = (), optimize: Opti
     tensors: dict[str, Tensor] = {}
     constants: dict[str, Array] = {}
     kernels: dict[str, tirx.PrimFunc] = {}
-    bands: dict[str, Bands] = {}
+    cuts: dict[str, Bands | Parts] = {}
     calls: list[Call] = []
     shared_places = in_place.choose(network) if optimize == "ram" else frozenset()
+    small = optimize == "size"
     for layer in network.layers:
-        chosen = _choose(network, layer, features, in_place=layer.output.name in shared_places)
+        chosen = _choose(network, layer, features, in_place=layer.output.name in shared_places, small=small)
         name = frontend.identifier(layer.output.name)
         named = {f"{name}_{role}": values for role, values in chosen.constants.items()}
         constants |= chosen.operands
         constants |= named
         if chosen.name not in kernels:
             kernels[chosen.name] = chosen.build()
-        if chosen.bands is not None:
-            bands[chosen.bands.name] = chosen.bands
+        if chosen.cut is not None:
+            cuts[chosen.cut.name] = chosen.cut
         if layer.output.name not in edges:
             output = layer.output
             tensors[output.name] = Tensor(name=output.name, shape=output.shape, dtype=output.dtype)
         call = Call(
             name=name,
             op=chosen.op,
-            kernel=chosen.name if chosen.bands is None else chosen.bands.name,
+            kernel=chosen.name if chosen.cut is None else chosen.cut.name,
             arguments=(*(value.name for value in chosen.inputs), *named),
             output=layer.output.name,
             scalars=tuple(int(scalar) for scalar in chosen.scalars),
             onnx_nodes=layer.nodes,
             macs=layer.macs,
             onnx_output=network.onnx_values.get(layer.output.name),
-            in_place=None if chosen.bands is None else layer.inputs[0].name,
+            in_place=layer.inputs[0].name if isinstance(chosen.cut, Bands) else None,
         )
         calls.append(call)
     return Program(
@@ -84,17 +87,19 @@ def emit(network: layers.Network, features: Collection[str] = (), optimize: Opti
         constants=constants,
         calls=tuple(calls),
         kernels=kernels,
-        bands=bands,
+        cuts=cuts,
         optimize=optimize,
     )
 
 
-def _choose(network: layers.Network, layer: layers.Layer, features: Collection[str], *, in_place: bool) -> Chosen:
+def _choose(
+    network: layers.Network, layer: layers.Layer, features: Collection[str], *, in_place: bool, small: bool
+) -> Chosen:
     try:
         if isinstance(layer, layers.Convolution):
             return _convolution_in_place(layer, features) if in_place else _convolution(layer, features)
         if isinstance(layer, layers.FullyConnected):
-            return _fully_connected(layer, features)
+            return _fully_connected(layer, features, small=small)
         if isinstance(layer, layers.Addition):
             return _addition(layer, features)
         return _CHOICES[type(layer)](layer)
@@ -122,13 +127,26 @@ def _convolution_in_place(layer: layers.Convolution, features: Collection[str]) 
         constants=kernel.constants,
         scalars=[*kernel.scalars, product.input_zero],
         inputs=layer.inputs,
-        bands=bands,
+        cut=bands,
     )
 
 
-def _fully_connected(layer: layers.FullyConnected, features: Collection[str]) -> Chosen:
+def _fully_connected(layer: layers.FullyConnected, features: Collection[str], *, small: bool) -> Chosen:
     window = Window(height=1, width=layer.rows, channels=layer.weights.shape[1], kernel=(1, 1))
-    return _chosen("fully_connected", layer, _product(layer, window, groups=1), features)
+    product = _product(layer, window, groups=1)
+    found = parts_of_one_scale(product, lambda part: families.choose(part, features)) if small else None
+    if found is None:
+        return _chosen("fully_connected", layer, product, features)
+    kernel, parts = found
+    return Chosen(
+        op="fully_connected",
+        name=kernel.name,
+        build=kernel.build,
+        constants=kernel.constants,
+        scalars=kernel.scalars,
+        inputs=layer.inputs,
+        cut=parts,
+    )
 
 
 def _chosen(op: str, layer: layers.Product, product: Product, features: Collection[str]) -> Chosen:
