@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from edgecompress.compile import c_text
 
@@ -29,23 +30,42 @@ EXACT_BITS = 23
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
-    """How sums become int8. `scales_up`: some factor is 1/2 or more. `clamps`: to less than int8 holds."""
+    """How sums become int8.
+
+    `scales_up`: some factor is 1/2 or more. `shared`: all channels have one factor, a parameter, and the table holds
+    biases only. `clamps`: to less than int8 holds.
+    """
 
     scales_up: bool = False
+    shared: bool = False
     clamps: bool = False
 
     @property
     def suffix(self) -> str:
         """What it adds to a name."""
-        return f"{'_up' if self.scales_up else ''}{'_clamped' if self.clamps else ''}"
+        words = {"up": self.scales_up, "shared": self.shared, "clamped": self.clamps}
+        return "".join(f"_{word}" for word, holds in words.items() if holds)
 
     @property
     def scalars(self) -> tuple[str, ...]:
         """The parameters that end a microkernel's list."""
-        return ("rounding", *(("low", "high") if self.clamps else ()))
+        factor = ("multiplier", "shifts") if self.shared else ()
+        return ("rounding", *factor, *(("low", "high") if self.clamps else ()))
+
+    @property
+    def columns(self) -> int:
+        """Words of the table for each channel."""
+        return 1 if self.shared else 3
+
+    @property
+    def row(self) -> str:
+        """The row of `channel` in C."""
+        return "(const int32_t[]){table[channel], multiplier, shifts}" if self.shared else "table + channel * 3"
 
 
-ENDINGS = tuple(Ending(scales_up=up, clamps=clamps) for up in (False, True) for clamps in (False, True))
+ENDINGS = tuple(
+    Ending(scales_up=up, shared=shared, clamps=clamps) for up, shared, clamps in product((False, True), repeat=3)
+)
 
 
 def assembler(lines: Sequence[str]) -> str:
@@ -114,6 +134,20 @@ def _repeat_groups(group: list[str], groups: str) -> list[str]:
     ]
 
 
+def _rows(ending: Ending, factor: str) -> tuple[tuple[Sequence[str], Sequence[str]], list[str]]:
+    """The registers of two rows of the table, and how they are loaded; `factor` is where a shared one lies."""
+    if ending.shared:
+        return (("r7", "r8", "r9"), ("r10", "r8", "r9")), ["ldrd r7, r10, [r0], #8", f"ldrd r8, r9, {factor}"]
+    return (("r7", "r8", "r9"), ("r10", "r11", "r12")), ["ldmia r0!, {r7-r12}"]
+
+
+def _clamp_all(ending: Ending, parameters: int) -> list[str]:
+    """Limit all four results; `parameters` is where on the stack what follows `rounding` begins."""
+    if not ending.clamps:
+        return []
+    return [f"ldrd r7, r8, [sp, #{parameters + 8 * ending.shared}]", *clamp(["r3", "r4", "r5", "r6"], "r7", "r8")]
+
+
 def _multiply_two(ending: Ending) -> str:
     """Two pixels times two channels a turn. r3, r5: the pixels' sums of the first channel; r4, r6: of both."""
     group = [
@@ -130,7 +164,7 @@ def _multiply_two(ending: Ending) -> str:
         "smlad r4, r8, r12, r4",
         "smlad r6, r10, r12, r6",
     ]
-    first, second = ("r7", "r8", "r9"), ("r10", "r11", "r12")
+    (first, second), load = _rows(ending, "[sp, #64]")
     return assembler(
         [
             "push {r4-r11, lr}",
@@ -142,14 +176,18 @@ def _multiply_two(ending: Ending) -> str:
             *(f"mov r{register}, #0" for register in range(3, 7)),
             *_repeat_groups(group, "[sp, #52]"),
             "ldr r0, [sp, #4]",
-            "ldmia r0!, {r7-r12}",
+            *load,
             "str r0, [sp, #4]",
             "ldr lr, [sp, #60]",
             "sub r4, r4, r3",
             "sub r6, r6, r5",
             *requantise(["r3", "r5"], first, "lr", ["r0", "r2"], ending),
             *requantise(["r4", "r6"], second, "lr", ["r0", "r2"], ending, high=True),
-            *(["ldrd r7, r8, [sp, #64]", *clamp(["r3", "r4", "r5", "r6"], "r7", "r8")] if ending.clamps else []),
+            *(
+                [f"ldrd r7, r8, [sp, #{72 if ending.shared else 64}]", *clamp(["r3", "r4", "r5", "r6"], "r7", "r8")]
+                if ending.clamps
+                else []
+            ),
             "ldrd r0, r2, [sp, #8]",
             "ldr r7, [sp, #56]",
             "subs r7, r7, #2",
@@ -186,7 +224,7 @@ def _multiply_one(ending: Ending) -> str:
         "smlad r5, r8, lr, r5",
         "smlad r6, r8, r12, r6",
     ]
-    first, second = ("r7", "r8", "r9"), ("r10", "r11", "r12")
+    (first, second), load = _rows(ending, "[sp, #60]")
     return assembler(
         [
             "push {r4-r11, lr}",
@@ -199,16 +237,20 @@ def _multiply_one(ending: Ending) -> str:
             "sub r4, r4, r3",
             "sub r6, r6, r5",
             "ldr r0, [sp, #4]",
-            "ldmia r0!, {r7-r12}",
+            *load,
             "str r0, [sp, #4]",
             *requantise(["r3"], first, "lr", ["r0", "r2"], ending),
             *requantise(["r4"], second, "lr", ["r0", "r2"], ending, high=True),
             "ldr r0, [sp, #4]",
-            "ldmia r0!, {r7-r12}",
+            *load,
             "str r0, [sp, #4]",
             *requantise(["r5"], first, "lr", ["r0", "r2"], ending),
             *requantise(["r6"], second, "lr", ["r0", "r2"], ending, high=True),
-            *(["ldrd r7, r8, [sp, #60]", *clamp(["r3", "r4", "r5", "r6"], "r7", "r8")] if ending.clamps else []),
+            *(
+                [f"ldrd r7, r8, [sp, #{68 if ending.shared else 60}]", *clamp(["r3", "r4", "r5", "r6"], "r7", "r8")]
+                if ending.clamps
+                else []
+            ),
             "ldr r0, [sp, #8]",
             "ldr r7, [sp, #52]",
             "strb r3, [r0], #1",
@@ -242,7 +284,7 @@ _PLAIN_MULTIPLY = """\
         const int32_t first = (int8_t)both;
         sum += x[i / 4 * {pixels} * 4 + pixel * 4 + i % 4] * (channel % 2 == 0 ? first : (both - first) / 256);
       }}
-      output[pixel * outputs + channel] = dsp_requantise(sum, table + channel * 3, rounding, {bounds});
+      output[pixel * outputs + channel] = dsp_requantise(sum, {row}, rounding, {bounds});
     }}
   }}
 """
@@ -267,7 +309,7 @@ static void {multiply_name(pixels, ending)}(
   __asm__ volatile(
 {body(ending)});
 #else
-{_PLAIN_MULTIPLY.format(pixels=pixels, weight=weight, bounds=bounds(ending))}#endif
+{_PLAIN_MULTIPLY.format(pixels=pixels, weight=weight, row=ending.row, bounds=bounds(ending))}#endif
 }}
 """
 

@@ -57,7 +57,8 @@ def product(
     weights = random.integers(-127, 128, shape).astype(np.int8)
     input_zero = int(random.integers(-128, 128))
     bias, magnitudes = quantized.folded_bias(random.integers(-3000, 3000, shape[0]), weights, input_zero)
-    factors = random.uniform(0.05, 1, shape[0]) * largest / np.sqrt(weights[0].size)
+    each = random.uniform(0.05, 1, shape[0] if random.random() < 0.7 else 1)
+    factors = np.broadcast_to(each, shape[0]) * largest / np.sqrt(weights[0].size)
     multipliers = tuple(quantized.multiplier(factor) for factor in factors)
     return Product(
         window=window,

@@ -106,7 +106,7 @@ def build(shape: Convolution) -> tirx.PrimFunc:
     with function.body():
         image = function.argument("input", window.height * window.width * window.channels, "int8")
         weights = function.argument("weights", padded_outputs * shape.groups * GROUP, "int8")
-        table = function.argument("table", padded_outputs * dsp_epilogue.COLUMNS, "int32")
+        table = function.argument("table", padded_outputs * shape.ending.columns, "int32")
         output = function.argument("output", rows * columns * shape.outputs, "int8")
         scalars = {name: function.scalar(name) for name in shape.scalars}
         column = temporary("column", pixels * shape.column_words, "int32")

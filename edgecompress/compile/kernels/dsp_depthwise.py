@@ -123,7 +123,7 @@ def build(shape: Depthwise) -> tirx.PrimFunc:
     with function.body():
         image = function.argument("input", window.height * window.width * channels, "int8")
         weights = function.argument("weights", channels * taps, "int8")
-        table = function.argument("table", channels * dsp_epilogue.COLUMNS, "int32")
+        table = function.argument("table", channels * shape.ending.columns, "int32")
         output = function.argument("output", window.output_height * columns * channels, "int8")
         scalars = {name: function.scalar(name) for name in shape.scalars}
         paired = temporary("paired", BLOCK * window.kernel[0] * shape.pairs * shape.phases, "int32")
@@ -149,7 +149,7 @@ def build(shape: Depthwise) -> tirx.PrimFunc:
                             tile.name,
                             rows.at(y, x),
                             paired.at(0),
-                            table.at(channel * dsp_epilogue.COLUMNS),
+                            table.at(channel * shape.ending.columns),
                             output.at((y * columns + x) * channels + channel),
                             2 * BLOCK * shape.width,
                             2 * shape.width,

@@ -12,8 +12,6 @@ from edgecompress.compile.c_dsp import Ending
 from edgecompress.compile.kernels.product import Product
 from edgecompress.compile.quantized import INT8_MAX, INT8_MIN, Multiplier
 
-COLUMNS = 3
-
 SUM_LIMIT = 2**29
 """Below it in magnitude, a sum can be doubled before the multiplication and after it."""
 
@@ -43,21 +41,30 @@ def ending(product: Product) -> Ending:
     """Say which microkernels a product needs."""
     return Ending(
         scales_up=any(by.shift >= 0 and by.value > 0 for by in product.multipliers),
+        shared=not product.is_depthwise and len(set(product.multipliers)) == 1,
         clamps=(product.low, product.high) != (INT8_MIN, INT8_MAX),
     )
 
 
 def scalars(product: Product) -> list[int]:
     """The parameters: the value beyond the edge where there is one, then Ending.scalars."""
+    first, end = product.multipliers[0], ending(product)
+    values = {
+        "rounding": 2 * product.output_zero + 1,
+        "multiplier": first.value,
+        "shifts": _shifts(first),
+        "low": product.low,
+        "high": product.high,
+    }
     zero = [product.input_zero] if product.window.is_padded else []
-    bounds = [product.low, product.high] if ending(product).clamps else []
-    return [*zero, 2 * product.output_zero + 1, *bounds]
+    return [*zero, *(values[name] for name in end.scalars)]
 
 
 def table(product: Product) -> NDArray[np.int32]:
-    """A row for each channel, as c_dsp's dsp_requantise reads it."""
+    """A row for each channel, as c_dsp's dsp_requantise reads it: of it, Ending.columns."""
     values = [by.value for by in product.multipliers]
-    return np.stack([2 * product.bias, values, [_shifts(by) for by in product.multipliers]], axis=1).astype(np.int32)
+    rows = np.stack([2 * product.bias, values, [_shifts(by) for by in product.multipliers]], axis=1)
+    return rows[:, : ending(product).columns].astype(np.int32)
 
 
 def _constant(product: Product, channel: int) -> int | None:

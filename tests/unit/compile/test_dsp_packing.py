@@ -17,12 +17,12 @@ POINTWISE = Window(height=1, width=2, channels=6, kernel=(1, 1))
 
 
 def product(
-    weights: Array, *, window: Window = POINTWISE, factor: float = 0.01, bias: int = 0, groups: int = 1
+    weights: Array, *, window: Window = POINTWISE, factor: float | list[float] = 0.01, bias: int = 0, groups: int = 1
 ) -> Product:
-    """A layer whose channels have one bias and one factor."""
+    """A layer whose channels have one bias, and a factor each or one."""
     channels = len(weights)
     folded, magnitudes = quantized.folded_bias(np.full(channels, bias), weights, 0)
-    multipliers = (quantized.multiplier(factor),) * channels
+    multipliers = tuple(quantized.multiplier(factor) for factor in np.broadcast_to(factor, channels))
     return Product(
         window=window,
         groups=groups,
@@ -75,20 +75,28 @@ def test_the_features_choose_the_family() -> None:
 
     names = [families.choose(layer, features).name for features in ((), ("fpu",), ("dsp", "fpu"))]
 
-    assert names == ["convolution_1x2x6_k1x1_o2", "convolution_1x2x6_k1x1_o2", "dsp_convolution_1x2x6_k1x1_o2"]
+    assert names == ["convolution_1x2x6_k1x1_o2", "convolution_1x2x6_k1x1_o2", "dsp_convolution_1x2x6_k1x1_o2_shared"]
 
 
 def test_a_table_row_holds_the_doubled_bias_the_multiplier_and_the_shift_less_1() -> None:
-    layer = product(np.zeros((1, 1, 1, 6)), factor=0.75 / 8, bias=21)
+    layer = product(np.zeros((2, 1, 1, 6)), factor=[0.75 / 8, 0.5 / 2], bias=21)
 
-    assert dsp_epilogue.table(layer).tolist() == [[42, 3 << 29, 2]]
+    assert dsp_epilogue.table(layer).tolist() == [[42, 3 << 29, 2], [42, 1 << 30, 0]]
     assert dsp_epilogue.ending(layer) == Ending()
 
 
-def test_a_factor_of_1_and_more_is_shifted_left_before_and_after_the_product() -> None:
-    layer = product(np.zeros((1, 1, 1, 6)), factor=3.0, bias=21)
+def test_a_factor_that_all_channels_have_is_a_parameter_and_the_table_holds_biases() -> None:
+    layer = product(np.zeros((2, 1, 1, 6)), factor=0.75 / 8, bias=21)
 
-    assert dsp_epilogue.table(layer).tolist() == [[42, 3 << 29, 2 << 8 | 1 << 16]]
+    assert dsp_epilogue.table(layer).tolist() == [[42], [42]]
+    assert dsp_epilogue.scalars(layer) == [1, 3 << 29, 2]
+    assert dsp_epilogue.ending(layer) == Ending(shared=True)
+
+
+def test_a_factor_of_1_and_more_is_shifted_left_before_and_after_the_product() -> None:
+    layer = product(np.zeros((2, 1, 1, 6)), factor=[3.0, 0.25], bias=21)
+
+    assert dsp_epilogue.table(layer).tolist() == [[42, 3 << 29, 2 << 8 | 1 << 16], [42, 1 << 30, 0]]
     assert dsp_epilogue.ending(layer) == Ending(scales_up=True)
 
 
