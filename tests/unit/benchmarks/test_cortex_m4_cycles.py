@@ -258,16 +258,27 @@ def test_a_plugin_that_counts_something_else_than_the_timer_is_named(good: corte
     ]
 
 
-def test_the_table_says_what_is_an_estimate_and_what_is_measured(
+def test_the_table_says_what_is_an_estimate_and_what_is_measured_in_80_columns(
     good: cortex_m4_cycles.Figures, best: dict[str, cortex_m4_cycles.Published]
 ) -> None:
-    console = Console(width=240, file=io.StringIO())
+    console = Console(width=80, file=io.StringIO())
+    large = replace(
+        good, benchmark="ic", macs=12_501_632, instructions=12_520_394, cycles=18_605_301, pessimistic_cycles=18_955_531
+    )
 
     with console.capture() as capture:
-        console.print(cortex_m4_cycles.as_table([good], best))
+        console.print(cortex_m4_cycles.as_table([large], best))
 
-    text = capture.get()
-    assert "(estimate)" in text
-    assert "(pessimistic estimate)" in text
-    assert "(measured)" in text
-    assert "NUCLEO_L4R5ZI, STMicroelectronics v1.2, X-CUBE-AI v9.0" in text
+    words = capture.get().split()
+    assert words.count("(estimate)") == 2
+    assert words.count("(measured)") == 1
+    assert words[-8:] == ["ic", "12,501,632", "12,520,394", "18,605,301", "0.94", "18,955,531", "0.96", "19,815,000"]
+
+
+def test_the_notes_name_the_board_and_both_counts(
+    good: cortex_m4_cycles.Figures, best: dict[str, cortex_m4_cycles.Published]
+) -> None:
+    assert cortex_m4_cycles.as_notes(good, best) == (
+        "kws: best board: NUCLEO_L4R5ZI, STMicroelectronics v1.2, X-CUBE-AI v9.0; the timer counts 3,351,680 "
+        "instructions in steps of 40, the plugin 3,351,680"
+    )
