@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from edgecompress.core import files, plugins, recipe
 from edgecompress.core.errors import QualityError
-from edgecompress.core.run_folder import Deployment, Observer, Profile, Run
+from edgecompress.core.run_folder import Deployment, Observer, Profile, Run, Silent
 from edgecompress.core.values import Measurements
 
 if TYPE_CHECKING:
@@ -155,7 +155,9 @@ def check(source: Path, chosen: Target, optimize: Optimize = "balanced") -> Fit:
     from edgecompress import models
 
     if source.is_dir():
-        return compiler.check(models.load(source / "model" / "model.onnx"), chosen, optimize)
+        run = Run.open(source, Silent())
+        run.key("compress")
+        return compiler.check(_load(run, "model"), chosen, optimize)
     asked = recipe.load_or_wrap(source)
     return compiler.check(models.load(asked.model, name=asked.name, shapes=asked.shapes), chosen, optimize)
 

@@ -85,16 +85,19 @@ class Fit(FileValue):
 
     def raise_if_too_big(self) -> None:
         """Raise DoesNotFitError with the numbers and the layer that makes the peak."""
+        flash = f"{self.flash_bytes:,} bytes of flash; {self.target} has {self.flash_limit_bytes or 0:,}"
+        flash_is_short = self.flash_free_bytes is not None and self.flash_free_bytes < 0
         if self.ram_free_bytes is not None and self.ram_free_bytes < 0:
             tensors = ", ".join(f"{name} {size:,}" for name, size in self.peak_tensors.items())
             raise DoesNotFitError(
-                f"{self.model} needs {self.ram_bytes:,} bytes of RAM; {self.target} has {self.ram_limit_bytes:,}",
+                f"{self.model} needs {self.ram_bytes:,} bytes of RAM; {self.target} has {self.ram_limit_bytes:,}"
+                + (f"; and {flash}" if flash_is_short else ""),
                 hint=f"the arena takes {self.arena_bytes:,}, most of it at layer {self.peak_layer} "
                 f"({self.peak_layer_name}: {tensors}); try a smaller input or fewer channels there",
             )
-        if self.flash_free_bytes is not None and self.flash_free_bytes < 0:
+        if flash_is_short:
             raise DoesNotFitError(
-                f"{self.model} needs {self.flash_bytes:,} bytes of flash; {self.target} has {self.flash_limit_bytes:,}",
+                f"{self.model} needs {flash}",
                 hint=f"the weights take {self.weights_bytes:,}; try int8 quantization or fewer channels",
             )
 

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from edgecompress.core import files, tools
 from edgecompress.core.errors import ConfigError, ToolFailedError
-from edgecompress.core.values import AppliedStep, Array, FileValue, Optimize, TensorSpec
+from edgecompress.core.values import AppliedStep, Array, FileValue, Optimize, TensorSpec, first_problem
 
 MANIFEST_VERSION = 1
 REFERENCE_TIMEOUT_S = 300.0
@@ -205,7 +205,7 @@ def load(folder: Path) -> Bundle:
     except FileNotFoundError as error:
         raise ConfigError(f"{folder} holds no bundle", hint="run `edgecompress compile` first") from error
     except ValidationError as error:
-        raise ConfigError(f"{path} is damaged: {error.error_count()} wrong values", hint="compile again") from error
+        raise ConfigError(f"{path} is damaged: {first_problem(error)}", hint="compile again") from error
     return Bundle(folder=folder, manifest=manifest)
 
 

@@ -29,7 +29,7 @@ from edgecompress.core import bundle, files
 from edgecompress.core import recipe as recipes
 from edgecompress.core.errors import ConfigError
 from edgecompress.core.target import Target
-from edgecompress.core.values import FileValue, Measurements, Samples
+from edgecompress.core.values import FileValue, Measurements, Samples, first_problem
 
 RUN_VERSION = 1
 T = TypeVar("T", bound=BaseModel)
@@ -207,7 +207,7 @@ def _read(path: Path, kind: type[T], *, by: str) -> T:
     except FileNotFoundError as error:
         raise ConfigError(f"{path} does not exist", hint=f"run `edgecompress {by}` first") from error
     except ValidationError as error:
-        raise ConfigError(f"{path} is damaged: {error.error_count()} wrong values", hint="start a new run") from error
+        raise ConfigError(f"{path} is damaged: {first_problem(error)}", hint="start a new run") from error
 
 
 def _digest(value: dict[str, Any]) -> str:
