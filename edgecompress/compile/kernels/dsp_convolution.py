@@ -1,4 +1,4 @@
-"""int8 convolution and matrix products with the DSP extension: columns of int16 times packed weights (c_dsp).
+"""int8 convolution and matrix products with the DSP extension: columns of int16 times packed weights (c_dsp_multiply).
 
 A column is all that one output pixel sees, widened once and then multiplied with every output channel; two pixels side
 by side share each load of the weights. Where a row of output is a single pixel, as in a fully connected layer, four
@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tvm import tirx
 
-from edgecompress.compile import c_dsp
-from edgecompress.compile.c_dsp import GROUP, Ending
+from edgecompress.compile import c_dsp_multiply
+from edgecompress.compile.c_dsp import Ending
+from edgecompress.compile.c_dsp_multiply import GROUP
 from edgecompress.compile.kernels import dsp_epilogue, loops
 from edgecompress.compile.kernels.loops import Buffer, Expr, Function, call, int32, loop, temporary
 from edgecompress.compile.kernels.product import Kernel, Product
@@ -61,7 +62,7 @@ class Convolution:
 
     @property
     def groups(self) -> int:
-        """Groups of the sum (c_dsp); the last may have steps to spare, whose weights are zero."""
+        """Groups of the sum (c_dsp_multiply); the last may have steps to spare, whose weights are zero."""
         return -(-self.taps // GROUP)
 
     @property
@@ -86,7 +87,7 @@ def choose(product: Product) -> Kernel | None:
 
 
 def pack(weights: NDArray[np.int8], shape: Convolution) -> NDArray[np.int8]:
-    """Pack weights [output, row, column, input] as c_dsp reads them.
+    """Pack weights [output, row, column, input] as c_dsp_multiply reads them.
 
     Halfwords of two channels, [tile of channels][group][steps 0 and 2, steps 1 and 3][two channels][step].
     """
@@ -117,7 +118,7 @@ def build(shape: Convolution) -> tirx.PrimFunc:
             with loop("pixel", pixels) as pixel:
                 gather.load(y, x + pixel, pixel)
             call(
-                c_dsp.multiply_name(pixels, shape.ending),
+                c_dsp_multiply.multiply_name(pixels, shape.ending),
                 column.at(0),
                 weights.at(0),
                 table.at(0),
@@ -227,7 +228,7 @@ class _Gather:
 def _packs_exactly(weights: NDArray[np.int8]) -> bool:
     """True when two channels fit one halfword, and the second one's sum fits the bits that are left of it."""
     sums = np.abs(weights.astype(np.int64)).sum(axis=(1, 2, 3))
-    return bool(weights.min() > -128 and (128 * sums < 2**c_dsp.EXACT_BITS).all())
+    return bool(weights.min() > -128 and (128 * sums < 2**c_dsp_multiply.EXACT_BITS).all())
 
 
 def _padded(rows: NDArray[np.generic], multiple: int) -> NDArray[np.generic]:

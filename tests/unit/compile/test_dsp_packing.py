@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgecompress.compile import c_dsp, c_dsp_depthwise, quantized
+from edgecompress.compile import c_dsp, c_dsp_depthwise, c_dsp_multiply, quantized
 from edgecompress.compile.c_dsp import Ending
 from edgecompress.compile.c_dsp_depthwise import Tile
 from edgecompress.compile.kernels import dsp_convolution, dsp_depthwise, dsp_epilogue, epilogue, families
@@ -137,11 +137,11 @@ def test_only_what_is_called_is_defined_and_callees_come_first() -> None:
     assert thin.count("static void dsp_depthwise_3x3_s1_p6_f2_clamped(") == 1
     assert "dsp_requantise(int32_t" in definitions
     assert "dsp_multiply" not in definitions
-    assert c_dsp.definitions("y[0] = x[0];") == c_dsp_depthwise.definitions("y[0] = x[0];") == ""
+    assert not any(module.definitions("y[0] = x[0];") for module in (c_dsp, c_dsp_depthwise, c_dsp_multiply))
 
 
 def test_the_inner_loop_of_two_pixels_takes_12_instructions_for_16_products() -> None:
-    text = c_dsp.definitions("dsp_multiply_two(column);")
+    text = c_dsp_multiply.definitions("dsp_multiply_two(column);")
 
     loop = text.split('"4:\\n"')[1].split('"subs r2')[0]
 
