@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import tvm
@@ -74,7 +74,8 @@ def write_bundle(
     with files.whole_folder(folder) as draft:
         build_id = _write_sources(lowered, target, runtime, draft)
         progress(STAGES[1], 1, len(STAGES))
-        whole, empty = _build_for_device(draft, target, runtime)
+        small = program.optimize == "size"
+        whole, empty = _build_for_device(draft, replace(NETWORK, small=small), target, runtime)
         progress(STAGES[2], 2, len(STAGES))
         link.build_reference(draft, NETWORK, REFERENCE)
         progress(STAGES[3], 3, len(STAGES))
@@ -120,7 +121,8 @@ def _write_sources(lowered: Lowered, target: Target, runtime: link.Runtime, draf
         **emit_weights.weights_sources(lowered.program),
     }
     unnamed = emit_network.network_source(lowered.program, target.name, bytes(emit_network.BUILD_ID_BYTES))
-    build_id = _build_id({**sources, "network.c": unnamed}, target, runtime)
+    small = lowered.program.optimize == "size"
+    build_id = _build_id({**sources, "network.c": unnamed}, target, runtime, small=small)
     sources["network.c"] = emit_network.network_source(lowered.program, target.name, build_id)
     (draft / SOURCES).mkdir()
     for name, text in sources.items():
@@ -130,9 +132,9 @@ def _write_sources(lowered: Lowered, target: Target, runtime: link.Runtime, draf
     return build_id
 
 
-def _build_id(sources: Mapping[str, str], target: Target, runtime: link.Runtime) -> bytes:
+def _build_id(sources: Mapping[str, str], target: Target, runtime: link.Runtime, *, small: bool) -> bytes:
     digest = hashlib.sha256()
-    for part in (target.name, *link.device_flags(target)):
+    for part in (target.name, *link.device_flags(target, small=small)):
         digest.update(f"{part}\n".encode())
     for name, text in sorted(sources.items()):
         digest.update(f"{name} {len(text)}\n{text}".encode())
@@ -141,9 +143,11 @@ def _build_id(sources: Mapping[str, str], target: Target, runtime: link.Runtime)
     return digest.digest()[: emit_network.BUILD_ID_BYTES]
 
 
-def _build_for_device(draft: Path, target: Target, runtime: link.Runtime) -> tuple[sizes.Footprint, sizes.Footprint]:
+def _build_for_device(
+    draft: Path, network: link.Network, target: Target, runtime: link.Runtime
+) -> tuple[sizes.Footprint, sizes.Footprint]:
     """Link the device's program, and the same with an empty network; return what both take."""
-    link.build_device_program(draft, NETWORK, target, runtime, program_path(target))
+    link.build_device_program(draft, network, target, runtime, program_path(target))
     empty = link.OBJECTS / "empty"
     link.build_device_program(draft, link.Network(sources=(str(EMPTY_NETWORK),)), target, runtime, empty)
     return sizes.read_footprint(draft / program_path(target)), sizes.read_footprint(draft / empty)

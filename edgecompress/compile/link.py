@@ -34,6 +34,8 @@ COMMON_FLAGS = (
     "-fdata-sections",
 )
 NETWORK_FLAGS = ("-O3",)
+SMALL_NETWORK_FLAGS = ("-O2",)
+"""For mode size. With -Os generic kernels are larger and take twice the instructions (gcc 12, kws on Cortex-M3)."""
 RUNTIME_FLAGS = ("-Os",)
 SANITIZER_FLAGS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
@@ -57,9 +59,10 @@ class Runtime:
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """The generated sources of one network: paths relative to the bundle's folder."""
+    """The generated sources of one network: paths relative to the bundle's folder. `small` saves flash."""
 
     sources: tuple[str, ...]
+    small: bool = False
 
 
 def runtime_folder() -> Path:
@@ -103,15 +106,21 @@ def compiler(prefix: str) -> str:
     return f"{prefix}gcc"
 
 
-def device_flags(target: Target) -> tuple[str, ...]:
+def network_flags(*, small: bool) -> tuple[str, ...]:
+    """How much the compiler does to a network for a device."""
+    return SMALL_NETWORK_FLAGS if small else NETWORK_FLAGS
+
+
+def device_flags(target: Target, *, small: bool = False) -> tuple[str, ...]:
     """Every flag that decides what the device's program holds, the CPU's first."""
-    return (*target.toolchain.cpu_flags, *COMMON_FLAGS, *NETWORK_FLAGS, *RUNTIME_FLAGS)
+    return (*target.toolchain.cpu_flags, *COMMON_FLAGS, *network_flags(small=small), *RUNTIME_FLAGS)
 
 
 def build_device_program(bundle_folder: Path, network: Network, target: Target, runtime: Runtime, output: Path) -> None:
     """Compile a network with the runtime for the target and link it into `output`."""
     words = [compiler(target.toolchain.prefix), *target.toolchain.cpu_flags]
-    objects = _compile_all(bundle_folder, network, runtime, words, network_flags=NETWORK_FLAGS)
+    flags = network_flags(small=network.small)
+    objects = _compile_all(bundle_folder, network, runtime, words, optimization_of_network=flags)
     link_flags = ["-Wl,--gc-sections"]
     if runtime.linker_script is not None and target.memory is not None:
         (bundle_folder / RUNTIME / "memory.ld").write_text(memory_script(target.memory))
@@ -125,7 +134,7 @@ def build_reference(bundle_folder: Path, network: Network, output: Path, *, sani
     extra = SANITIZER_FLAGS if sanitize else ()
     runtime = find_runtime(REFERENCE_PORT)
     words = [compiler(""), *extra]
-    objects = _compile_all(bundle_folder, network, runtime, words, network_flags=("-O2",))
+    objects = _compile_all(bundle_folder, network, runtime, words, optimization_of_network=("-O2",))
     output_path = bundle_folder / output
     output_path.parent.mkdir(parents=True, exist_ok=True)
     _run(bundle_folder, [*words, *objects, "-o", str(output)])
@@ -145,12 +154,17 @@ def tool_versions(target: Target) -> dict[str, str]:
 
 
 def _compile_all(
-    bundle_folder: Path, network: Network, runtime: Runtime, words: Sequence[str], *, network_flags: Sequence[str]
+    bundle_folder: Path,
+    network: Network,
+    runtime: Runtime,
+    words: Sequence[str],
+    *,
+    optimization_of_network: Sequence[str],
 ) -> list[str]:
     """Compile the network and the runtime into objects/ and return the objects' paths; what is there is kept."""
     includes = ["-I", f"{RUNTIME}/include", "-I", f"{RUNTIME}/src", "-I", f"{RUNTIME}/ports/{runtime.port}"]
     includes += ["-I", "src"]
-    jobs = [(source, network_flags) for source in network.sources]
+    jobs = [(source, optimization_of_network) for source in network.sources]
     jobs += [(str(RUNTIME / source), RUNTIME_FLAGS) for source in runtime.sources]
     variant = f"{runtime.port}-sanitized" if set(SANITIZER_FLAGS) <= set(words) else runtime.port
     objects = []

@@ -75,6 +75,7 @@ def test_mode_size_gives_the_same_bytes_with_fewer_constants(
     inputs, outputs = bundle.vectors()
     for tensor, values in default.run_on_host(inputs).items():
         assert np.array_equal(values, outputs[tensor])
+    assert bundle.manifest.optimize == "size"
     assert bundle.manifest.sizes.weights_bytes < default.manifest.sizes.weights_bytes - 12_000
 
 

@@ -33,6 +33,15 @@ def test_every_target_is_built_so_that_floats_are_reproducible(name: str) -> Non
     assert not any(flag in ("-ffast-math", "-Ofast") for flag in flags)
 
 
+def test_mode_size_unrolls_less() -> None:
+    target = targets.load("mps2-an386")
+
+    assert "-O3" in link.device_flags(target)
+    small = link.device_flags(target, small=True)
+    assert "-O2" in small
+    assert "-O3" not in small
+
+
 def test_a_bare_port_has_a_linker_script_and_a_hosted_one_has_none() -> None:
     board, hosted = link.find_runtime("mps2_an386"), link.find_runtime("posix")
 
