@@ -24,7 +24,6 @@ GROUP = 4
 EXACT_BITS = 23
 """The second channel's sum must be below 2**EXACT_BITS in magnitude."""
 
-
 ENDINGS = tuple(
     Ending(scales_up=up, shared=shared, clamps=clamps) for up, shared, clamps in product((False, True), repeat=3)
 )
@@ -101,14 +100,7 @@ def _multiply_two(ending: Ending) -> str:
             "sub r6, r6, r5",
             *c_dsp.requantise(["r3", "r5"], first, "lr", ["r0", "r2"], ending),
             *c_dsp.requantise(["r4", "r6"], second, "lr", ["r0", "r2"], ending, high=True),
-            *(
-                [
-                    f"ldrd r7, r8, [sp, #{72 if ending.shared else 64}]",
-                    *c_dsp.clamp(["r3", "r4", "r5", "r6"], "r7", "r8"),
-                ]
-                if ending.clamps
-                else []
-            ),
+            *_clamp_all(ending, 64),
             "ldrd r0, r2, [sp, #8]",
             "ldr r7, [sp, #56]",
             "subs r7, r7, #2",
@@ -167,14 +159,7 @@ def _multiply_one(ending: Ending) -> str:
             "str r0, [sp, #4]",
             *c_dsp.requantise(["r5"], first, "lr", ["r0", "r2"], ending),
             *c_dsp.requantise(["r6"], second, "lr", ["r0", "r2"], ending, high=True),
-            *(
-                [
-                    f"ldrd r7, r8, [sp, #{68 if ending.shared else 60}]",
-                    *c_dsp.clamp(["r3", "r4", "r5", "r6"], "r7", "r8"),
-                ]
-                if ending.clamps
-                else []
-            ),
+            *_clamp_all(ending, 60),
             "ldr r0, [sp, #8]",
             "ldr r7, [sp, #52]",
             "strb r3, [r0], #1",
