@@ -146,7 +146,63 @@ static __attribute__((noinline)) void mve_multiply_pixels@UP@(
 """,
 }
 
-FUNCTIONS = c_mve_scaling.both_ways(
-    {name: text.replace("@ROW_PARAMETERS@", _PARAMETERS) for name, text in _TEMPLATES.items()}
-)
+_SHORT = """\
+/* A row of pixels, `step` bytes apart, times at least four channels, of at most sixteen taps: four channels' weights
+ * stay in registers. */
+static __attribute__((noinline)) void mve_multiply_short(
+    @ROW_PARAMETERS@) {
+#if defined(__ARM_FEATURE_MVE)
+  const mve_pred16_t inside = vctp8q((uint32_t)taps);
+  for (int32_t next = 0; next < outputs; next += 4) {
+    const int32_t channel = next <= outputs - 4 ? next : outputs - 4;
+    const int32_t *row = table + channel;
+    const int8_t *w = weights + channel * taps;
+    const int8x16_t w0 = vldrbq_z_s8(w, inside), w1 = vldrbq_z_s8(w + taps, inside);
+    const int8x16_t w2 = vldrbq_z_s8(w + 2 * taps, inside), w3 = vldrbq_z_s8(w + 3 * taps, inside);
+    const int32x4_t multiplier = vldrwq_s32(row + outputs), shift = vldrwq_s32(row + 2 * outputs);
+    const int32_t constants[] = {row[0], row[1], row[2], row[3], low,  low,  low,
+                                 low,    high,   high,   high,   high, taps, pixels};
+    const int8_t *pixel = x;
+    int8_t *to = output + channel;
+    int32_t a, b, c, d;
+    __asm__ volatile(
+        "ldrd %[a], %[b], [%[constants], #48]\\n"
+        "vctp.8 %[a]\\n" /* as in `inside`: GCC may think that P0 stays as it is */
+        "dls lr, %[b]\\n"
+        "1: ldrd %[a], %[b], [%[constants]]\\n"
+        "ldrd %[c], %[d], [%[constants], #8]\\n"
+        "vpst\\n"
+        "vldrbt.8 q0, [%[pixel]]\\n"
+        "vmladava.s8 %[a], q0, %q[w0]\\n"
+        "add %[pixel], %[pixel], %[step]\\n"
+        "vmladava.s8 %[b], q0, %q[w1]\\n"
+        "vmladava.s8 %[c], q0, %q[w2]\\n"
+        "vmladava.s8 %[d], q0, %q[w3]\\n"
+        "vmov q0[2], q0[0], %[a], %[c]\\n"
+        "vmov q0[3], q0[1], %[b], %[d]\\n"
+        "vqrdmulh.s32 q0, q0, %q[multiplier]\\n"
+        "vshr.s32 q1, q0, #31\\n"
+        "vadd.i32 q0, q0, q1\\n"
+        "vldrw.32 q1, [%[constants], #16]\\n"
+        "vrshl.s32 q0, q0, %q[shift]\\n"
+        "vadd.i32 q0, q0, %[zero]\\n"
+        "vmax.s32 q0, q0, q1\\n"
+        "vldrw.32 q1, [%[constants], #32]\\n"
+        "vmin.s32 q0, q0, q1\\n"
+        "vstrb.32 q0, [%[to]]\\n"
+        "add %[to], %[to], %[outputs]\\n"
+        "le lr, 1b\\n"
+        : [a] "=&Te"(a), [b] "=&Te"(b), [c] "=&Te"(c), [d] "=&Te"(d), [pixel] "+r"(pixel), [to] "+r"(to)
+        : [constants] "r"(constants), [step] "r"(step), [outputs] "r"(outputs), [zero] "r"(zero), [w0] "w"(w0),
+          [w1] "w"(w1), [w2] "w"(w2), [w3] "w"(w3), [multiplier] "w"(multiplier), [shift] "w"(shift)
+        : "lr", "q0", "q1", "memory");
+  }
+#else
+  mve_multiply_plain(x, weights, table, output, step, pixels, taps, outputs, zero, low, high);
+#endif
+}
+"""
+
+FUNCTIONS = c_mve_scaling.both_ways(_TEMPLATES) | {"mve_multiply_short": _SHORT}
+FUNCTIONS = {name: text.replace("@ROW_PARAMETERS@", _PARAMETERS) for name, text in FUNCTIONS.items()}
 """Name -> definition; a function stands after those that it calls."""

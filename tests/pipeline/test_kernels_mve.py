@@ -41,6 +41,7 @@ CONVOLUTIONS = (
     (Window(height=1, width=1, channels=7, kernel=(1, 1)), 4),
     (Window(height=3, width=3, channels=4, kernel=(3, 3)), 5),
     (Window(height=2, width=1, channels=9, kernel=(1, 1)), 2),
+    (Window(height=4, width=3, channels=5, kernel=(1, 3)), 10),
 )
 DEPTHWISE = (
     Window(height=6, width=5, channels=16, kernel=(3, 3), padding=PAD),

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tvm import tirx
 
+from edgecompress.compile.c_mve_lanes import LANES
 from edgecompress.compile.c_mve_scaling import UP
 from edgecompress.compile.kernels.epilogue import Epilogue
 from edgecompress.compile.kernels.loops import Expr, Function, call, loop
@@ -57,6 +58,8 @@ class Convolution:
     @property
     def microkernel(self) -> tuple[str, int]:
         """The function that multiplies a row of pixels, and the fewest output channels that it can do."""
+        if self.taps <= LANES and self.outputs >= 4 and not self.scales_up:
+            return "mve_multiply_short", 4
         name, least = ("mve_multiply_row", 2) if self.window.output_width >= 2 else ("mve_multiply_pixels", 4)
         return f"{name}{UP if self.scales_up else ''}", least
 
