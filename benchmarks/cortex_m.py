@@ -3,6 +3,7 @@
     python benchmarks/cortex_m.py                       the five int8 networks on mps2-an386
     python benchmarks/cortex_m.py --targets all         on every Cortex-M target and the host, outputs compared
     python benchmarks/cortex_m.py --float               the float networks; there is no baseline for them
+    python benchmarks/cortex_m.py --optimize ram        in another mode than balanced
     python benchmarks/cortex_m.py --check               exit 1 and name each bar that is missed
     python benchmarks/cortex_m.py --json                all figures on stdout
 
@@ -20,6 +21,7 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import get_args
 
 from rich.console import Console
 from rich.table import Table
@@ -28,6 +30,7 @@ from edgecompress import pipeline
 from edgecompress.core import bundle, target
 from edgecompress.core.errors import DoesNotFitError
 from edgecompress.core.run_folder import Silent
+from edgecompress.core.values import Optimize
 
 NETWORKS = ("kws_dscnn", "vww_mobilenetv1_025", "ic_resnet8", "ad_autoencoder", "sww_stream")
 FOLDER = Path(__file__).parents[1] / "examples" / "mlperf_tiny"
@@ -92,7 +95,8 @@ def main() -> int:
             for network in arguments.networks:
                 progress.print(f"{network} on {target_name} ...")
                 try:
-                    found.append(measure(network, target_name, Path(scratch) / f"{network}-{target_name}"))
+                    folder = Path(scratch) / f"{network}-{target_name}"
+                    found.append(measure(network, target_name, folder, arguments.optimize))
                 except DoesNotFitError as error:
                     progress.print(f"does not fit: {error.message}")
     baselines = read_baselines(BASELINE)
@@ -106,11 +110,11 @@ def main() -> int:
     return 1 if arguments.check and shortfalls else 0
 
 
-def measure(network: str, target_name: str, folder: Path) -> Figures:
+def measure(network: str, target_name: str, folder: Path, optimize: Optimize = "balanced") -> Figures:
     """Compile, deploy and measure one network on one target, through the whole pipeline."""
     chosen = target.load(target_name)
     source = FOLDER / f"{network}.onnx"
-    report = pipeline.run_all(source, chosen, folder, Silent(), pipeline.DeviceChoice(), REPEAT)
+    report = pipeline.run_all(source, chosen, folder, Silent(), pipeline.DeviceChoice(), REPEAT, optimize)
     candidate = report.candidates[0]
 
     def value(metric: str) -> float | None:
@@ -258,6 +262,7 @@ def _parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--targets", nargs="+", default=[MAIN_TARGET], help="names of shipped targets, or `all`")
     parser.add_argument("--networks", nargs="+", default=NETWORKS, choices=NETWORKS, help="which networks")
     parser.add_argument("--float", action="store_true", help="the float networks instead of the int8 ones")
+    parser.add_argument("--optimize", default="balanced", choices=get_args(Optimize), help="what to save")
     parser.add_argument("--check", action="store_true", help="exit 1 when a bar is missed")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     arguments = parser.parse_args(words)
