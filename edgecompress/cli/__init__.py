@@ -29,6 +29,8 @@ def main(arguments: list[str] | None = None) -> None:
     except click.ClickException as error:
         sys.exit(_fail(UsageError(error.format_message()), words))
     except (KeyboardInterrupt, click.Abort):
+        for again in (signal.SIGINT, signal.SIGTERM):  # ending is under way: a second signal must not cut it short
+            signal.signal(again, signal.SIG_IGN)
         message = "interrupted; finished stages are kept, nothing half-written is left"
         sys.exit(_fail(InterruptedRunError(message, hint="the same command goes on where it stopped"), words))
     except EdgecompressError as error:

@@ -11,10 +11,9 @@ import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
-from edgecompress.core import tools
+from edgecompress.core import shipped, tools
 from edgecompress.core.errors import ConfigError, ToolFailedError
 from edgecompress.core.target import Memory, Target
 
@@ -66,10 +65,8 @@ class Network:
 
 
 def runtime_folder() -> Path:
-    """The folder device_runtime: inside the installed package, or beside it in a checkout."""
-    package = Path(str(resources.files("edgecompress")))
-    packaged = package / "device_runtime"
-    return packaged if packaged.is_dir() else package.parent / "device_runtime"
+    """The folder of the runtime's sources."""
+    return shipped.folder("device_runtime")
 
 
 def find_runtime(port: str) -> Runtime:

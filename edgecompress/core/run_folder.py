@@ -25,13 +25,14 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 import edgecompress
-from edgecompress.core import bundle, files
+from edgecompress.core import bundle, files, shipped
 from edgecompress.core import recipe as recipes
 from edgecompress.core.errors import ConfigError
 from edgecompress.core.target import Target
 from edgecompress.core.values import FileValue, Measurements, Samples, first_problem
 
 RUN_VERSION = 1
+OWN_SOURCES = {".py", ".html", ".css", ".c", ".h", ".ld", ".txt"}
 T = TypeVar("T", bound=BaseModel)
 
 
@@ -216,8 +217,8 @@ def _digest(value: dict[str, Any]) -> str:
 
 def _code_fingerprint() -> str:
     """A hash of our own sources: a stage done by another version of the program is not up to date."""
-    package = Path(edgecompress.__file__).parent
     digest = hashlib.sha256(edgecompress.__version__.encode())
-    for path in sorted(package.rglob("*.py")):
-        digest.update(path.read_bytes())
+    for folder in (shipped.PACKAGE, shipped.folder("device_runtime")):
+        for path in sorted(path for path in folder.rglob("*") if path.suffix in OWN_SOURCES):
+            digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from importlib import resources
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from edgecompress.core import toml_file
+from edgecompress.core import shipped, toml_file
 from edgecompress.core.errors import ConfigError
 from edgecompress.core.values import FileValue
 
@@ -78,9 +77,8 @@ class Target(FileValue):
 
 
 def folder() -> Path:
-    """The folder of the shipped profiles: inside the installed package, or beside it in a checkout."""
-    packaged = Path(str(resources.files("edgecompress"))) / "targets"
-    return packaged if packaged.is_dir() else Path(str(resources.files("edgecompress"))).parent / "targets"
+    """The folder of the shipped profiles."""
+    return shipped.folder("targets")
 
 
 def names() -> tuple[str, ...]:
