@@ -44,7 +44,7 @@ def test_random_layers_equal_their_definition(number: int, core: str, tmp_path: 
         try:
             device.install(bundle)
         except TransferError as error:
-            pytest.fail(f"{error.message}: {[each for each in drawn if each.name in error.message]}")
+            pytest.fail(f"{error.message}: {[each for each in drawn if repr(each.name) in error.message]}")
 
 
 def test_the_random_layers_are_of_every_kind() -> None:
