@@ -37,6 +37,7 @@ FOLDER = Path(__file__).parents[1] / "examples" / "mlperf_tiny"
 BASELINE = Path(__file__).parent / "baselines" / "cortex_m_tflm.csv"
 BASELINE_VARIANT = "speed"
 MAIN_TARGET = "mps2-an386"
+WIDTH_OF_A_FILE = 160
 REPEAT = 3
 """An emulator counts the same every time; more inferences would only take longer."""
 
@@ -212,7 +213,7 @@ def as_table(found: Iterable[Figures], baselines: dict[tuple[str, str], Baseline
 
 
 def _print(found: list[Figures], baselines: dict[tuple[str, str], Baseline]) -> None:
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
     console.print(as_table(found, baselines))
     reasons = {figures.network: figures.max_lsb_reason for figures in found if figures.max_lsb_reason is not None}
     for network, reason in reasons.items():
