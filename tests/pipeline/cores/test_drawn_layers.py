@@ -37,7 +37,9 @@ def test_every_family_gives_the_bytes_of_a_drawn_layers_definition(data: st.Data
     copies = {family: [layer.renamed(f"{family}_{layer.name}") for layer in layers] for family in FAMILIES}
     everything = [layer for family in copies.values() for layer in family]
 
-    program = merged([emit(random_layers.network(copies[family]), FAMILIES[family]) for family in FAMILIES])
+    optimize = ("balanced", "size")[pick(0, 1)]
+    networks = {family: random_layers.network(copies[family]) for family in FAMILIES}
+    program = merged([emit(networks[family], FAMILIES[family], optimize) for family in FAMILIES])
     lowered = assemble.lower_and_plan(program)
     arena = spread(lowered.arena)
     with TemporaryDirectory() as folder:
