@@ -142,8 +142,8 @@ def measure(network: str, target_name: str, folder: Path, optimize: Optimize = "
     )
 
 
-def read_baselines(path: Path) -> dict[tuple[str, str], Baseline]:
-    """Read the baseline by network and core."""
+def read_baselines(path: Path, variant: str = BASELINE_VARIANT) -> dict[tuple[str, str], Baseline]:
+    """Read the baseline by network and core, of one variant of its kernels."""
     with path.open(newline="") as file:
         return {
             (row["model"], row["core"]): Baseline(
@@ -152,7 +152,7 @@ def read_baselines(path: Path) -> dict[tuple[str, str], Baseline]:
                 ram_bytes=int(row["ram_bytes"]),
             )
             for row in csv.DictReader(file)
-            if row["variant"] == BASELINE_VARIANT
+            if row["variant"] == variant
         }
 
 
