@@ -51,7 +51,7 @@ static void sum_quarters(void) {
 static void spin(uint32_t turns) {
 #if defined(__arm__)
     if (turns != 0u) {
-        __asm__ volatile("1: subs %0, %0, #1\n bne 1b" : "+r"(turns)::"cc");
+        __asm__ volatile(".syntax unified\n1: subs %0, %0, #1\n bne 1b" : "+l"(turns)::"cc");
     }
 #else
     for (volatile uint32_t i = 0u; i < turns; ++i) {

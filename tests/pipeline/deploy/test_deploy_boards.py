@@ -16,7 +16,11 @@ from edgecompress.core.device import Device
 
 ToyBundle = Callable[..., Bundle]
 EMULATED = [name for name in targets.names() if targets.load(name).emulator]
-SPIN_TURNS = dict.fromkeys(EMULATED, 17000000) | {"mps2-an386": 340_000_000, "mps3-an547": 340_000_000}
+SPIN_TURNS = dict.fromkeys(EMULATED, 17000000) | {
+    "microbit": 540_000_000,
+    "mps2-an386": 340_000_000,
+    "mps3-an547": 340_000_000,
+}
 """Turns of a loop of two instructions; for one board of each kind of clock more than 2**24 ticks."""
 
 

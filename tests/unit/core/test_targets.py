@@ -23,7 +23,8 @@ link = "qemu"
 
 
 def test_all_targets_are_there() -> None:
-    assert {"host", "mps2-an385", "mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547"} <= set(targets.names())
+    boards = {"microbit", "mps2-an385", "mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547"}
+    assert {"host", *boards} <= set(targets.names())
 
 
 @pytest.mark.parametrize("name", targets.names())
@@ -76,7 +77,7 @@ def test_an_unknown_target_is_told_the_nearest_name() -> None:
         targets.load("mps2-an368")
     assert caught.value.message == "no target is called 'mps2-an368'"
     assert caught.value.hint is not None
-    assert caught.value.hint.startswith("did you mean 'mps2-an386'? known: host, mps2-an385,")
+    assert caught.value.hint.startswith("did you mean 'mps2-an386'? known: host, microbit, mps2-an385,")
 
 
 @pytest.mark.parametrize(
