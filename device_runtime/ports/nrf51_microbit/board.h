@@ -1,4 +1,4 @@
-/* BBC micro:bit (nRF51822, Cortex-M0): nRF51 Series Reference Manual 3.0, chapter 5 (memory), and the board's schematic. */
+/* BBC micro:bit (nRF51822, Cortex-M0): nRF51 Series Reference Manual 3.0, memory map; pins as on the board. */
 #ifndef BOARD_H
 #define BOARD_H
 

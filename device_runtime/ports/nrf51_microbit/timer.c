@@ -1,4 +1,4 @@
-/* TIMER0 of the nRF51 (Reference Manual 3.0, chapter 19), counting up once a clock. */
+/* TIMER0 of the nRF51 (Series Reference Manual 3.0, TIMER), counting up once a clock. */
 #include "board.h"
 #include "../cortex_m/devices.h"
 #include "port.h"

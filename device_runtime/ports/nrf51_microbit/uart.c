@@ -1,4 +1,4 @@
-/* The UART of the nRF51 (Reference Manual 3.0, chapter 29), 115200 baud, without flow control. */
+/* The UART of the nRF51 (Series Reference Manual 3.0, UART), 115200 baud, without flow control. */
 #include "../cortex_m/devices.h"
 #include "board.h"
 #include "port.h"
