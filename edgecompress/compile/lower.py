@@ -19,6 +19,7 @@ from tvm import s_tir, tirx
 
 from edgecompress.compile import c_text
 from edgecompress.compile.program import CKernel
+from edgecompress.compile.schedule import READ
 
 LOCAL_BYTES = 64
 """Larger temporary buffers go into the arena, smaller ones stay on the stack."""
@@ -55,6 +56,7 @@ def lower_kernel(name: str, function: tirx.PrimFunc) -> CKernel:
 def _run_passes(module: tvm.IRModule, target: tvm.target.Target) -> tvm.IRModule:
     """Lower from s_tir blocks to flat loops over flat buffers."""
     s, t = s_tir.transform, tirx.transform
+    flatten = t.FlattenBuffer()
     passes = [
         t.BindTarget(target),
         s.CanonicalizeLoop(),
@@ -65,7 +67,7 @@ def _run_passes(module: tvm.IRModule, target: tvm.target.Target) -> tvm.IRModule
         s.LowerMatchBuffer(),
         s.StmtSimplify(),
         s.LowerOpaqueBlock(),
-        t.FlattenBuffer(),
+        flatten,
         t.NarrowDataType(32),
         s.LoopPartition(),
         t.VectorizeLoop(False),
@@ -83,7 +85,30 @@ def _run_passes(module: tvm.IRModule, target: tvm.target.Target) -> tvm.IRModule
         # One by one: as a tvm.ir.transform.Sequential the same passes take five times as long.
         for one_pass in passes:
             module = one_pass(module)
+            if one_pass is flatten:
+                module = _call_reads(module)
     return module
+
+
+def _call_reads(module: tvm.IRModule) -> tvm.IRModule:
+    """Replace each loop that schedule.py marked by one call of read_n, which loads n floats with one instruction."""
+
+    def call(loop: tirx.For) -> tirx.Stmt:
+        if READ not in loop.annotations:
+            return loop
+        first = tirx.const(0, str(loop.loop_var.ty.dtype))
+        rule = (tirx.Var, lambda variable: first if variable.same_as(loop.loop_var) else variable)
+        copy = tvm_ffi.structural_map(loop.body, rule)
+        target = tirx.BufferLoad(copy.buffer, copy.indices)
+        places = [tirx.address_of(target), tirx.address_of(copy.value)]
+        return tirx.Evaluate(tirx.call_extern("void", f"read_{int(loop.extent)}", *places))
+
+    return tvm.IRModule(
+        {
+            name: function.with_body(tvm_ffi.structural_map(function.body, (tirx.For, call), order="post"))
+            for name, function in module.functions.items()
+        }
+    )
 
 
 def _is_buffer(parameter: tirx.Var) -> bool:

@@ -22,8 +22,20 @@ TILE = "edgecompress.tile"
 ORDER = "edgecompress.order"
 """Block annotation: the order of a reduction's output axes, outermost first; padding is done inside the second."""
 
+PACKED = "edgecompress.packed"
+"""Block annotation: the output axis along which the packed weights of a tile lie side by side in memory."""
+
+READ = "edgecompress.read"
+"""Loop annotation: copies neighbouring floats to a local array; lower.py makes one call of read_n (c_math.py) of it."""
+
+_READ_TOGETHER = (8, 4, 2)
+"""How many weights one instruction may load; more would leave too few registers for sums."""
+
 _UNROLLED_STEPS = 12
 """Innermost reduction loops are unrolled up to this many steps together."""
+
+_LONG_STEP = 4
+"""A longer innermost reduction loop is unrolled this many times where that comes out even."""
 
 _COSTLY = {"tirx.exp", "tirx.tanh", "tirx.erf", "tirx.log", "tirx.sigmoid", "tirx.sqrt", "tirx.rsqrt"}
 """Functions that are computed once and kept where the result is read more than once."""
@@ -46,6 +58,11 @@ def multiplications(function: tirx.PrimFunc) -> int:
     """Count the multiply-accumulates of an unscheduled kernel: the steps of every `sum += a * b`."""
     sch = Schedule(tvm.IRModule({"main": function}))
     return sum(_steps(sch, block) for block in _blocks(sch) if _sums_products(sch, block))
+
+
+def read_together(weights: int) -> int:
+    """Return how many of a tile's neighbouring weights one instruction loads."""
+    return next((size for size in _READ_TOGETHER if weights % size == 0), 1)
 
 
 def _blocks(sch: Schedule) -> list[SBlockRV]:
@@ -105,11 +122,36 @@ def _schedule_reduction(sch: Schedule, block: SBlockRV) -> None:
     loops = sch.get_loops(block)[len(outer) :]
     results, steps = loops[: len(axes)], loops[len(axes) :]
     sch.reorder(*steps, *results)
+    if PACKED in annotations:
+        steps = _split_long_step(sch, steps)
+        results = _read_weights_together(sch, block, results, int(annotations[PACKED]))
     _unroll(sch, [*inner, *results])
     if TILE in annotations:
         _unroll(sch, _innermost(sch, steps))
     start = sch.decompose_reduction(block, steps[0])
     _unroll(sch, sch.get_loops(start)[len(outer) :])
+
+
+def _split_long_step(sch: Schedule, steps: list[LoopRV]) -> list[LoopRV]:
+    """Split a last reduction loop that is too long to unroll, so that a part of it can be."""
+    extent = int(sch.get(steps[-1]).extent)
+    if extent <= _UNROLLED_STEPS or extent % _LONG_STEP:
+        return steps
+    return [*steps[:-1], *sch.split(steps[-1], [None, _LONG_STEP])]
+
+
+def _read_weights_together(sch: Schedule, block: SBlockRV, results: list[LoopRV], packed: int) -> list[LoopRV]:
+    """Load neighbouring weights at once, for all results of the tile that they serve; return the loops of the tile."""
+    size = read_together(int(sch.get(results[packed]).extent))
+    if size == 1:
+        return results
+    group, single = sch.split(results[packed], [None, size])
+    others = [loop for axis, loop in enumerate(results) if axis != packed]
+    sch.reorder(group, *others, single)
+    weights = sch.cache_read(block, len(sch.get(block).reads) - 1, "global")
+    sch.compute_at(weights, group)
+    sch.annotate(sch.get_loops(weights)[-1], READ, size)
+    return [group, *others, single]
 
 
 def _first_step(sch: Schedule, block: SBlockRV) -> LoopRV:

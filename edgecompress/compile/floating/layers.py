@@ -14,7 +14,7 @@ import numpy as np
 import tvm
 from tvm import relax, te, tirx
 
-from edgecompress.compile.schedule import ORDER, TILE
+from edgecompress.compile.schedule import ORDER, PACKED, TILE, read_together
 from edgecompress.core.values import Array
 
 ACCUMULATORS = 16
@@ -85,7 +85,13 @@ def choose_tile(extents: tuple[int, ...], accumulators: int) -> tuple[int, ...]:
         for tile in product(*(_divisors(extent, accumulators) for extent in extents))
         if math.prod(tile) <= accumulators
     ]
-    return min(tiles, key=lambda tile: (1 / tile[0] + tile[0] / math.prod(tile), tile))
+    return min(tiles, key=lambda tile: (1 / tile[0] + _weight_loads(tile[0]) / math.prod(tile), tile))
+
+
+def _weight_loads(together: int) -> int:
+    """Count the instructions that load the weights of a tile: neighbours come at once, at an address of their own."""
+    size = read_together(together)
+    return together if size == 1 else 2 * together // size
 
 
 def pack(weights: Array, channels: int) -> Array:
@@ -126,7 +132,7 @@ def _convolution(x: te.Tensor, w: te.Tensor, call: relax.Call, tile: tuple[int, 
     order = list(range(len(shape)))
     if group_outputs > 1:  # all channels of a row, so that it is padded once
         order[1], order[2] = 2, 1
-    return te.compute(shape, sum_products, name="sums", attrs={TILE: [1, *tile], ORDER: order})
+    return te.compute(shape, sum_products, name="sums", attrs={TILE: [1, *tile], ORDER: order, PACKED: 1})
 
 
 def _pad(x: te.Tensor, layout: str, padding: tuple[int, ...]) -> Pixels:
@@ -167,4 +173,5 @@ def _dense(x: te.Tensor, w: te.Tensor, tile: tuple[int, ...]) -> te.Tensor:
 
     shape = (*x.shape[:-1], blocks * together)
     tile = (*[1] * (len(shape) - 2), *tile)
-    return te.compute(shape, sum_products, name="sums", attrs={TILE: list(tile), ORDER: list(range(len(shape)))})
+    attributes = {TILE: list(tile), ORDER: list(range(len(shape))), PACKED: len(shape) - 1}
+    return te.compute(shape, sum_products, name="sums", attrs=attributes)

@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgecompress.compile import c_math, floating, frontend
+from edgecompress.compile import c_math, floating, frontend, schedule
 from edgecompress.compile.floating import layers
 from edgecompress.compile.program import Program
 from edgecompress.core.values import Model, TensorSpec
@@ -177,11 +177,11 @@ def test_a_normalisation_by_constants_is_one_factor_and_one_shift() -> None:
 @pytest.mark.parametrize(
     ("extents", "tile"),
     [
-        ((16, 32, 32), (4, 1, 4)),
+        ((16, 32, 32), (8, 1, 2)),
         ((1, 16), (1, 16)),
-        ((64, 25, 5), (2, 1, 5)),
+        ((64, 25, 5), (16, 1, 1)),
         ((3, 1, 1), (3, 1, 1)),
-        ((8, 7, 7), (2, 1, 7)),
+        ((8, 7, 7), (8, 1, 1)),
     ],
 )
 def test_the_register_tile_divides_the_output_and_loads_least(extents: tuple[int, ...], tile: tuple[int, ...]) -> None:
@@ -204,3 +204,12 @@ def test_only_the_c_functions_that_are_called_are_defined_and_after_those_they_c
     ]
     assert definitions.index("float exp_float(") < definitions.index("float tanh_float(")
     assert c_math.definitions("y[0] = x[0];") == ""
+
+
+@pytest.mark.parametrize(("weights", "together"), [(16, 8), (12, 4), (6, 2), (5, 1)])
+def test_as_many_weights_are_read_together_as_divide_the_tile(weights: int, together: int) -> None:
+    assert schedule.read_together(weights) == together
+
+
+def test_weights_that_are_read_together_take_one_instruction_on_a_float_unit() -> None:
+    assert '__asm__("vldmia %4, {s28-s31}"' in c_math.definitions("read_4(to, from)")
