@@ -5,7 +5,7 @@
     python benchmarks/cortex_m_bars.py --json           all figures on stdout
 
 Instructions are counted in mode balanced, flash in mode size, RAM in mode ram. Cortex-M33 has no baseline of its own
-and is held against Cortex-M4's; Cortex-M3 against TFLM's reference kernels on a Cortex-M4. About six minutes.
+and is held against Cortex-M4's; Cortex-M3 against TFLM's reference kernels on a Cortex-M4. About a quarter of an hour.
 """
 
 from __future__ import annotations
