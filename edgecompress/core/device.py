@@ -15,6 +15,7 @@ import numpy as np
 
 from edgecompress.core import answers, wire
 from edgecompress.core.answers import DeviceInfo, Fault, Stats
+from edgecompress.core.board import Board
 from edgecompress.core.bundle import Bundle
 from edgecompress.core.errors import ConfigError, TransferError, UnreachableError, WrongDeviceError
 from edgecompress.core.session import ANSWER_TIMEOUT_S, ByteStream, Clock, RestartedError, Session
@@ -33,10 +34,17 @@ _WRITE_HEADER = struct.Struct("<II")
 
 
 class Link(Protocol):
-    """How a deploy module starts a bundle's program and reaches it."""
+    """How a deploy module starts a bundle's program and reaches it.
+
+    `instructions_per_tick` says how many executed instructions a tick of an emulated device is; None when its clock
+    means nothing, and on a real device, whose clock gives time. `board` is the Linux system that the program runs
+    on, once it was started; None on bare metal.
+    """
 
     description: str
     emulated: bool
+    instructions_per_tick: float | None
+    board: Board | None
 
     def start(self, bundle: Bundle) -> ByteStream:
         """Bring the bundle's program onto the device, start it and open the stream to it."""
@@ -81,6 +89,16 @@ class Device:
     def emulated(self) -> bool:
         """True when its figures are an emulator's."""
         return self._link.emulated
+
+    @property
+    def instructions_per_tick(self) -> float | None:
+        """Executed instructions a tick on an emulated device that counts them, else None."""
+        return self._link.instructions_per_tick
+
+    @property
+    def board(self) -> Board | None:
+        """The Linux system that the installed program runs on; None on bare metal."""
+        return self._link.board
 
     def install(self, bundle: Bundle, progress: Progress = no_progress) -> None:
         """Start the bundle's program and prove that it is there and right.

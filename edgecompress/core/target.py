@@ -35,10 +35,23 @@ class Budget(FileValue):
 
 
 class Toolchain(FileValue):
-    """A GNU compiler by its prefix (`arm-none-eabi-`, or empty for the host's own) and the flags of the CPU."""
+    """A GNU compiler by its prefix (`arm-none-eabi-`, or empty for the host's own) and the flags of the CPU.
+
+    `zig_target` (`aarch64-linux-musl`) and `zig_flags` say the same to `zig cc`, for when the GNU compiler is missing.
+    """
 
     prefix: str = ""
     cpu_flags: tuple[str, ...] = ()
+    zig_target: str | None = None
+    zig_flags: tuple[str, ...] = ()
+
+
+class Caches(FileValue):
+    """Data caches in bytes: the first level of one core, the second and third as a core sees them."""
+
+    l1_data_bytes: int = Field(gt=0)
+    l2_bytes: int | None = Field(default=None, gt=0)
+    l3_bytes: int | None = Field(default=None, gt=0)
 
 
 class Emulator(FileValue):
@@ -50,7 +63,11 @@ class Emulator(FileValue):
 
 
 class Target(FileValue):
-    """A device: what it computes with, what memory it has, how it is built for and reached."""
+    """A device: what it computes with, what memory it has, how it is built for and reached.
+
+    A Linux system also says its `machine` (what `uname -m` prints), cores, caches, RAM, and by which `meters`
+    (modules of measure/meters/) its power may be read.
+    """
 
     name: str
     description: str
@@ -62,6 +79,11 @@ class Target(FileValue):
     link: str
     memory: Memory | None = None
     budget: Budget = Budget()
+    machine: str | None = None
+    cores: int | None = Field(default=None, gt=0)
+    caches: Caches | None = None
+    ram_bytes: int | None = Field(default=None, gt=0)
+    meters: tuple[str, ...] = ()
     toolchain: Toolchain
     emulator: Emulator | None = None
 
@@ -73,7 +95,7 @@ class Target(FileValue):
     @property
     def ram_limit_bytes(self) -> int | None:
         """The RAM that data, arena and stack may fill, or None when it is not limited."""
-        return self.budget.ram_bytes or (self.memory.ram.length if self.memory else None)
+        return self.budget.ram_bytes or (self.memory.ram.length if self.memory else self.ram_bytes)
 
 
 def folder() -> Path:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from edgecompress.core.board import Board
 from edgecompress.core.bundle import Bundle
 from edgecompress.core.device import ByteStream, Device
 from edgecompress.core.errors import ConfigError, UsageError
 from edgecompress.core.target import Target
 from edgecompress.deploy._child import Child
+from edgecompress.deploy._local_board import LocalBoard
 
 
 class LocalLink:
     """The program speaks the protocol over its stdin and stdout."""
 
     emulated = False
+    instructions_per_tick: float | None = None
 
     def __init__(self, target: Target) -> None:
         self.description = f"{target.name} (a process on this machine)"
+        self.board: Board | None = LocalBoard()
         self._child: Child | None = None
 
     def start(self, bundle: Bundle) -> ByteStream:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edgecompress.core import tools
+from edgecompress.core.board import Board
 from edgecompress.core.bundle import Bundle
 from edgecompress.core.device import ByteStream, Device
 from edgecompress.core.errors import ConfigError, UsageError
@@ -19,9 +20,11 @@ class QemuLink:
     """The emulator is a child process; the board's UART is the socket that it gets as stdin."""
 
     emulated = True
+    board: Board | None = None
 
     def __init__(self, emulator: Emulator, emulator_args: tuple[str, ...]) -> None:
         self.description = f"{emulator.machine} (emulated by {emulator.program})"
+        self.instructions_per_tick: float | None = emulator.instructions_per_tick
         self._emulator = emulator
         self._emulator_args = emulator_args
         self._child: Child | None = None

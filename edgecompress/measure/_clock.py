@@ -49,8 +49,7 @@ def of(device: Device) -> Clock:
 
 
 def _emulated(device: Device) -> Clock:
-    emulator = device.target.emulator
-    per_tick = emulator.instructions_per_tick if emulator else None
+    per_tick = device.instructions_per_tick
     counted = "an unknown number of instructions" if per_tick is None else f"{per_tick:g} instructions"
     return Clock(
         how="emulated",
@@ -59,7 +58,7 @@ def _emulated(device: Device) -> Clock:
         instructions_per_tick=per_tick,
         ticks_per_second=None,
         why_missing={
-            "instructions": f"the target profile {device.target.name} has no emulator.instructions_per_tick",
+            "instructions": f"the clock of {device.description} does not count instructions",
             "us": "an emulator counts executed instructions; only a board's own clock gives time",
         },
     )

@@ -43,6 +43,8 @@ class NoisyLine:
 
     description = "a noisy line"
     emulated = False
+    instructions_per_tick = None
+    board = None
 
     def __init__(self) -> None:
         self.clock = Clock()

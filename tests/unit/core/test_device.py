@@ -172,6 +172,8 @@ class FakeLink:
 
     description = NAME
     emulated = False
+    instructions_per_tick = None
+    board = None
 
     def __init__(self, stream: FakeStream) -> None:
         self.stream = stream

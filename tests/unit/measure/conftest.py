@@ -18,6 +18,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from edgecompress.core.answers import Stats
+from edgecompress.core.board import Board
 from edgecompress.core.bundle import Arena, Bundle, Layer, Manifest, OnnxValue, Placement, Sizes, Vectors
 from edgecompress.core.device import Run
 from edgecompress.core.target import Emulator, Target, Toolchain
@@ -70,6 +71,8 @@ class FakeDevice:
     description: str = "fake board"
     stack_bytes: int | None = 640
     resident_bytes: int | None = None
+    instructions_per_tick: float | None = None
+    board: Board | None = None
     network: Callable[[Array], Array] = rounded
     runs: int = 0
     profiled: tuple[tuple[int, ...], ...] = ((10, 12, 11), (80, 82, 90))
@@ -93,7 +96,7 @@ class FakeDevice:
 @pytest.fixture
 def board() -> FakeDevice:
     emulator = Emulator(program="qemu-system-arm", machine="none", instructions_per_tick=40)
-    return FakeDevice(target=_target("board", emulator), emulated=True)
+    return FakeDevice(target=_target("board", emulator), emulated=True, instructions_per_tick=40)
 
 
 @pytest.fixture
