@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 DEBIAN_PACKAGES = {
     "arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
     "arm-none-eabi-g++": "gcc-arm-none-eabi",
+    "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
+    "arm-linux-gnueabihf-gcc": "gcc-arm-linux-gnueabihf libc6-dev-armhf-cross",
+    "x86_64-linux-gnu-gcc": "gcc-x86-64-linux-gnu libc6-dev-amd64-cross",
     "gcc": "gcc libc6-dev",
     "cc": "gcc libc6-dev",
     "qemu-system-arm": "qemu-system-arm",
