@@ -187,3 +187,26 @@ def test_too_little_memory_is_refused_with_both_sizes() -> None:
         "the program takes 30,000,000 bytes of memory; Raspberry Pi 3 Model B Plus Rev 1.3 (aarch64, 64-bit programs) "
         "has 20,480,000 available"
     )
+
+
+@pytest.mark.parametrize(
+    ("board", "hint"),
+    [
+        (fake_boards.pi5(), "for this board, compile for rpi5"),
+        (fake_boards.pi4(), "for this board, compile for rpi4"),
+        (fake_boards.pi3(), "for this board, compile for rpi3"),
+        (fake_boards.pi_zero2(), "for this board, compile for rpi-zero2"),
+        (fake_boards.pi2(), "for this board, compile for rpi2"),
+        (fake_boards.pi_zero(), "for this board, compile for rpi-zero"),
+        (fake_boards.pc(), "for this board, compile for x86-64-v3"),
+        (
+            FakeBoard(programs={("uname", "-m"): "riscv64\n"}),
+            "no shipped target fits this board: write a profile of its own, or use another board",
+        ),
+    ],
+)
+def test_the_hint_names_the_shipped_target_that_fits_the_board(board: FakeBoard, hint: str) -> None:
+    with pytest.raises(WrongDeviceError) as refused:
+        refuse_wrong_board(facts(board), target("sparc64"), 1)
+
+    assert refused.value.hint == hint
