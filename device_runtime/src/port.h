@@ -22,6 +22,10 @@ uint64_t edgert_port_ticks_per_second(void);
 bool edgert_port_stack_bytes(uint64_t *bytes);
 bool edgert_port_resident_bytes(uint64_t *bytes);
 
+/* Spread layers over `count` threads from now on, at least 1 (include/edgert_parallel.h). False where there are not so
+ * many. */
+bool edgert_port_use_threads(uint32_t count);
+
 /* Start anew as after power-on, the fault record kept. Does not return. */
 _Noreturn void edgert_port_reset(void);
 

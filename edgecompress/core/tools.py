@@ -38,7 +38,7 @@ def locate(program: str) -> Path:
     if found is None:
         raise MissingToolError(
             f"{program} is not installed or not on PATH",
-            hint=f"on Debian or Ubuntu: sudo apt-get install {_package(program)}",
+            hint=f"on Debian or Ubuntu: sudo apt-get install {debian_packages(program)}",
         )
     return Path(found).absolute()
 
@@ -78,7 +78,8 @@ def version(program: str) -> str:
     return lines[0].strip() if lines else "unknown version"
 
 
-def _package(program: str) -> str:
+def debian_packages(program: str) -> str:
+    """Name the Debian packages that bring a program."""
     if program.startswith("arm-none-eabi-") and program not in DEBIAN_PACKAGES:
         return "binutils-arm-none-eabi"
     return DEBIAN_PACKAGES.get(program, program)
