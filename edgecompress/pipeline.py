@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from edgecompress.compile.fit import Fit
     from edgecompress.core.bundle import Bundle
     from edgecompress.core.device import Device
-    from edgecompress.core.report import Baseline, Report
+    from edgecompress.core.report import Baseline, LimitResult, Report
     from edgecompress.core.target import Target
     from edgecompress.core.values import Data, Model, Optimize
 
@@ -138,12 +138,14 @@ def raise_if_limits_missed(report: Report) -> None:
     missed = [limit for candidate in report.candidates for limit in candidate.limits if not limit.passed]
     if not missed:
         return
-    lines = [
-        f"{limit.metric} is {limit.missing if limit.value is None else f'{limit.value:,g}'}, "
-        f"and must be {limit.rule} {limit.limit:,g}"
-        for limit in missed
-    ]
+    lines = [f"{limit.metric} is {_found(limit)}, and must be {limit.rule} {limit.limit:,g}" for limit in missed]
     raise QualityError("; ".join(lines), hint="the report says where it comes from; change the steps or the limits")
+
+
+def _found(limit: LimitResult) -> str:
+    if limit.value is None:
+        return str(limit.missing)
+    return f"{limit.value:,g}" + (f" (VOID: {limit.void})" if limit.void else "")
 
 
 def check(source: Path, chosen: Target, optimize: Optimize = "balanced") -> Fit:
@@ -230,6 +232,7 @@ def _measure(run: Run, device: Device, repeat: int) -> Measurements:
     return Measurements(
         metrics=tuple(metric for each in found for metric in each.metrics),
         layers=tuple(layer for each in found for layer in each.layers),
+        conditions=tuple(run for each in found for run in each.conditions),
     )
 
 

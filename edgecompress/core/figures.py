@@ -1,4 +1,4 @@
-"""How a figure reads: its number with its unit, how it came about, or why it is missing. Never 0 for missing."""
+"""How a figure reads: its number with its unit, how it came about, why it is missing or void. Never 0 for missing."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ TITLES = {
     "firmware_flash_bytes": "Flash of the whole firmware",
     "firmware_static_ram_bytes": "Static RAM of the whole firmware",
     "resident_bytes": "Largest resident set",
+    "proportional_bytes": "Proportional set (Pss)",
+    "idle_power_w": "Power, idle",
+    "power_w": "Power, running inferences",
+    "energy_mj": "Energy per inference",
+    "energy_above_idle_mj": "Energy per inference, above idle",
     "device_mismatched_bytes": "Bytes that differ from the host program",
     "onnxruntime_max_lsb": "Largest difference from ONNX Runtime",
     "onnxruntime_max_relative_error": "Largest relative difference from ONNX Runtime",
@@ -25,6 +30,8 @@ TITLES = {
     "accuracy": "Accuracy",
     "accuracy_drop": "Accuracy drop from as given to device",
 }
+VOID = "VOID"
+"""The word in front of a figure that must not be trusted."""
 COUNTERPART = {"latency_us": "latency_instructions", "latency_instructions": "latency_us"}
 
 
@@ -43,6 +50,13 @@ def title(metric: str, stage: str | None = None) -> str:
     return f"{name}, {stage}" if stage else name
 
 
+def heading(measurement: Measurement) -> str:
+    """Name a measurement: its metric, its stage, and on how many threads it ran when that was more than one."""
+    name = title(measurement.metric, measurement.stage)
+    threads = measurement.conditions.get("threads", "1")
+    return name if threads == "1" else f"{name}, {threads} threads"
+
+
 def number(value: float, unit: str) -> str:
     """Write a number with its unit: thousands separated, a fraction as a percentage."""
     if unit == "fraction":
@@ -55,18 +69,20 @@ def number(value: float, unit: str) -> str:
 
 
 def figure(measurement: Measurement) -> str:
-    """Write a measurement's value with its unit (a fraction with its counts), or `missing: why`."""
+    """Write a measurement's value with its unit (a fraction with its counts), `missing: why`, or `VOID` with both."""
     if measurement.value is None:
         return f"missing: {measurement.missing}"
     text = number(measurement.value, measurement.unit)
     if measurement.unit == "fraction" and measurement.samples:
-        return f"{text} ({sum(measurement.samples):,.0f} of {len(measurement.samples):,})"
-    return text
+        text = f"{text} ({sum(measurement.samples):,.0f} of {len(measurement.samples):,})"
+    return _or_void(text, measurement.void)
 
 
 def limit_figure(limit: LimitResult) -> str:
-    """Write what a limit was compared with, or `missing: why`."""
-    return f"missing: {limit.missing}" if limit.value is None else number(limit.value, limit.unit)
+    """Write what a limit was compared with, `missing: why`, or `VOID` with both."""
+    if limit.value is None:
+        return f"missing: {limit.missing}"
+    return _or_void(number(limit.value, limit.unit), limit.void)
 
 
 def limit_rule(limit: LimitResult) -> str:
@@ -76,7 +92,7 @@ def limit_rule(limit: LimitResult) -> str:
 
 def spread(measurement: Measurement) -> str:
     """Say how many samples there are and how far apart: `20, all equal` or `20, from 9.1 µs to 9.8 µs`."""
-    samples = measurement.samples
+    samples = measurement.steady
     if len(samples) < 2:
         return str(len(samples)) if samples else ""
     least, most = min(samples), max(samples)
@@ -100,7 +116,7 @@ def summary(report: Report) -> tuple[Row, ...]:
 def rows(candidate: Candidate, measurements: Iterable[Measurement]) -> tuple[Row, ...]:
     """One row a measurement; the clock that the device lacks is left out where the other one was read."""
     return tuple(
-        Row(what=title(m.metric, m.stage), figure=figure(m), how=m.how if m.value is not None else "")
+        Row(what=heading(m), figure=figure(m), how=m.how if m.value is not None else "")
         for m in measurements
         if not _other_clock_told(m, candidate)
     )
@@ -121,6 +137,10 @@ def _limit_row(limit: LimitResult) -> Row:
     verdict = "kept" if limit.passed else "MISSED"
     what = f"Limit: {title(limit.metric)} {limit_rule(limit)}"
     return Row(what=what, figure=f"{verdict}: {limit_figure(limit)}", how="")
+
+
+def _or_void(text: str, void: str | None) -> str:
+    return text if void is None else f"{VOID} {text}: {void}"
 
 
 def _plain(value: float) -> str:

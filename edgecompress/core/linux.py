@@ -9,21 +9,11 @@ import re
 from dataclasses import dataclass
 
 from edgecompress.core.board import Board
+from edgecompress.core.values import ClockState
 
 CPU_FOLDER = "/sys/devices/system/cpu"
 POLICY_FOLDER = f"{CPU_FOLDER}/cpufreq"
 KIB = 1024
-
-
-@dataclass(frozen=True, kw_only=True)
-class Policy:
-    """One set of cores that share a clock: its governor, and clocks in kHz."""
-
-    name: str
-    governor: str | None
-    current_khz: int | None
-    lowest_khz: int | None
-    highest_khz: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +48,9 @@ def memory(board: Board) -> dict[str, int]:
     return {name: int(kib) * KIB for name, kib in lines}
 
 
-def policies(board: Board) -> tuple[Policy, ...]:
+def clocks(board: Board) -> tuple[ClockState, ...]:
     """Read every cpufreq policy; none in a virtual machine, or on a kernel that leaves the clock alone."""
-    return tuple(_policy(board, name) for name in board.names(POLICY_FOLDER) if name.startswith("policy"))
+    return tuple(_clock(board, name) for name in board.names(POLICY_FOLDER) if name.startswith("policy"))
 
 
 def processors(board: Board) -> Processors:
@@ -82,11 +72,12 @@ def model(board: Board) -> str | None:
     return text(board, "/proc/device-tree/model") or text(board, "/sys/firmware/devicetree/base/model") or None
 
 
-def _policy(board: Board, name: str) -> Policy:
+def _clock(board: Board, name: str) -> ClockState:
     folder = f"{POLICY_FOLDER}/{name}"
-    return Policy(
+    return ClockState(
         name=name,
         governor=text(board, f"{folder}/scaling_governor"),
+        driver=text(board, f"{folder}/scaling_driver"),
         current_khz=number(board, f"{folder}/scaling_cur_freq"),
         lowest_khz=number(board, f"{folder}/scaling_min_freq"),
         highest_khz=number(board, f"{folder}/scaling_max_freq"),

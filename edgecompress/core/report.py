@@ -20,6 +20,7 @@ from edgecompress.core.recipe import Limits
 from edgecompress.core.target import Target
 from edgecompress.core.values import (
     AppliedStep,
+    Conditions,
     FileValue,
     LayerMeasurement,
     Measurement,
@@ -89,7 +90,7 @@ class BundleSummary(FileValue):
 
 
 class LimitResult(FileValue):
-    """One limit of the recipe against what was measured. A value that is missing does not pass."""
+    """One limit of the recipe against what was measured. A value that is missing or void does not pass."""
 
     metric: str
     rule: Literal["at least", "at most"]
@@ -98,6 +99,7 @@ class LimitResult(FileValue):
     unit: str
     passed: bool
     missing: str | None = None
+    void: str | None = None
 
 
 class Candidate(FileValue):
@@ -108,6 +110,7 @@ class Candidate(FileValue):
     bundle: BundleSummary
     measurements: tuple[Measurement, ...]
     layers: tuple[LayerMeasurement, ...]
+    conditions: tuple[Conditions, ...] = ()
     limits: tuple[LimitResult, ...]
 
     @property
@@ -194,6 +197,7 @@ def candidate(manifest: Manifest, found: Iterable[Measurements], limits: Limits)
         ),
         measurements=metrics,
         layers=tuple(layer for part in found for layer in part.layers),
+        conditions=tuple(each for part in found for each in part.conditions),
         limits=judge(limits, metrics),
     )
 
@@ -202,7 +206,7 @@ def judge(limits: Limits, measurements: Iterable[Measurement]) -> tuple[LimitRes
     """Compare every limit that the recipe sets with its measurement; equal to the limit passes.
 
     `accuracy` is the device's; `accuracy_drop` is the accuracy of the network as given, on the host, minus the
-    device's. What was not measured does not pass, and says why.
+    device's. What was not measured, or is void, does not pass, and says why.
     """
     measured = tuple(measurements)
     return tuple(
@@ -217,6 +221,7 @@ class _Figure:
     value: float | None
     unit: str
     missing: str | None = None
+    void: str | None = None
 
 
 def _judge_one(metric: str, limit: float, figure: _Figure) -> LimitResult:
@@ -228,8 +233,9 @@ def _judge_one(metric: str, limit: float, figure: _Figure) -> LimitResult:
         limit=limit,
         value=figure.value,
         unit=figure.unit,
-        passed=kept,
+        passed=kept and figure.void is None,
         missing=figure.missing,
+        void=figure.void,
     )
 
 
@@ -247,13 +253,13 @@ def _accuracy_drop(measured: tuple[Measurement, ...]) -> _Figure:
     after = _as_figure("accuracy on the device", _find(measured, "accuracy", DEVICE))
     if before.value is None or after.value is None:
         return _Figure(value=None, unit=before.unit, missing=before.missing or after.missing)
-    return _Figure(value=round(before.value - after.value, 12), unit=before.unit)
+    return _Figure(value=round(before.value - after.value, 12), unit=before.unit, void=before.void or after.void)
 
 
 def _as_figure(what: str, measurement: Measurement | None) -> _Figure:
     if measurement is None:
         return _Figure(value=None, unit="", missing=f"{what} was not measured")
-    return _Figure(value=measurement.value, unit=measurement.unit, missing=measurement.missing)
+    return _Figure(value=measurement.value, unit=measurement.unit, missing=measurement.missing, void=measurement.void)
 
 
 def _find(measured: Iterable[Measurement], name: str, stage: str | None = None) -> Measurement | None:

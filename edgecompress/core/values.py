@@ -125,18 +125,28 @@ class Measurement(FileValue):
     """One metric with every sample and where it comes from. Never 0 for missing: `missing` says why.
 
     `value` is the figure to quote (the median of the samples unless the metric's module says otherwise).
+    The first `warm_up` samples were taken before the steady state: value and percentiles leave them out.
     `stage` says of which stage a quality metric is (`float host`, `int8 host`, `device`).
+    `void` says why a figure that was taken must not be trusted: the board throttled, its clock moved.
     """
 
     metric: str
     unit: str
     value: float | None
     samples: tuple[float, ...] = ()
+    warm_up: int = 0
+    percentiles: dict[str, float] = {}
     how: Literal["measured", "emulated", "estimated", "computed"] = "measured"
     instrument: str = ""
     stage: str | None = None
     conditions: dict[str, str] = {}
     missing: str | None = None
+    void: str | None = None
+
+    @property
+    def steady(self) -> tuple[float, ...]:
+        """The samples without those of the warm-up."""
+        return self.samples[self.warm_up :]
 
 
 class LayerMeasurement(FileValue):
@@ -149,6 +159,50 @@ class LayerMeasurement(FileValue):
     instructions: float | None
     microseconds: float | None
     macs: int
+    void: str | None = None
+
+
+class ClockState(FileValue):
+    """The clock of cores that share one (a cpufreq policy), in kHz."""
+
+    name: str
+    governor: str | None = None
+    driver: str | None = None
+    current_khz: int | None = None
+    lowest_khz: int | None = None
+    highest_khz: int | None = None
+
+
+class BoardState(FileValue):
+    """What a Linux board said of itself at one moment. None, or empty, where it did not tell.
+
+    The temperature is that of the zone nearest to its limit. `throttled_bits` are the Raspberry Pi firmware's,
+    `throttle_events`, `swapped_pages`, `busy_s` and `stolen_s` (CPU seconds, all cores together) count since the start
+    of the system. `at_s` is the host's monotonic clock: only differences mean something.
+    """
+
+    at_s: float
+    cores: int | None = None
+    clocks: tuple[ClockState, ...] = ()
+    temperature_c: float | None = None
+    temperature_limit_c: float | None = None
+    throttled_bits: int | None = None
+    throttle_events: int | None = None
+    load: float | None = None
+    busy_s: float | None = None
+    stolen_s: float | None = None
+    ram_bytes: int | None = None
+    available_ram_bytes: int | None = None
+    swapped_pages: int | None = None
+
+
+class Conditions(FileValue):
+    """The board before and after the run that `run` names, and why figures of that run are void."""
+
+    run: str
+    before: BoardState
+    after: BoardState
+    void: str | None = None
 
 
 class Measurements(FileValue):
@@ -156,6 +210,7 @@ class Measurements(FileValue):
 
     metrics: tuple[Measurement, ...] = ()
     layers: tuple[LayerMeasurement, ...] = ()
+    conditions: tuple[Conditions, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

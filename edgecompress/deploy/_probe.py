@@ -91,7 +91,7 @@ class Facts:
 def probe(board: Board, folder: str | PurePosixPath) -> Facts:
     """Read what the board is. A file or program that it lacks leaves a None; a lost connection is UnreachableError."""
     processors = linux.processors(board)
-    policies = linux.policies(board)
+    clocks = linux.clocks(board)
     memory = linux.memory(board)
     return Facts(
         machine=_told_by(board, "uname", "-m"),
@@ -102,9 +102,9 @@ def probe(board: Board, folder: str | PurePosixPath) -> Facts:
         features=processors.features,
         cores=processors.count or None,
         libc=_libc(board),
-        governors=tuple(sorted({policy.governor for policy in policies if policy.governor})),
-        lowest_khz=min((policy.lowest_khz for policy in policies if policy.lowest_khz), default=None),
-        highest_khz=max((policy.highest_khz for policy in policies if policy.highest_khz), default=None),
+        governors=tuple(sorted({each.governor for each in clocks if each.governor})),
+        lowest_khz=min((each.lowest_khz for each in clocks if each.lowest_khz), default=None),
+        highest_khz=max((each.highest_khz for each in clocks if each.highest_khz), default=None),
         ram_bytes=memory.get("MemTotal"),
         available_ram_bytes=memory.get("MemAvailable", memory.get("MemFree")),
         folder=str(folder),

@@ -22,12 +22,11 @@ class Table:
 
 
 def verdict(report: Report) -> str:
-    """Say in one sentence whether the limits were kept."""
+    """Say whether the limits were kept, and whether any figure is void."""
     judged = [limit for candidate in report.candidates for limit in candidate.limits]
-    if not judged:
-        return "The recipe sets no limits."
     missed = sum(not limit.passed for limit in judged)
-    return f"{missed} of {len(judged)} limits missed." if missed else "Every limit is kept."
+    words = f"{missed} of {len(judged)} limits missed." if missed else "Every limit is kept."
+    return f"{words if judged else 'The recipe sets no limits.'}{_void_words(report)}"
 
 
 def made(report: Report) -> str:
@@ -173,6 +172,11 @@ def target_facts(report: Report) -> tuple[tuple[str, str], ...]:
     )
 
 
+def _void_words(report: Report) -> str:
+    count = sum(bool(m.void) for candidate in report.candidates for m in candidate.measurements)
+    return f" {count} figure{'s are' if count > 1 else ' is'} VOID." if count else ""
+
+
 def _stage_row(report: Report, candidate: Candidate, accuracy: Measurement) -> tuple[str, ...]:
     stage = accuracy.stage or ""
     if stage in GIVEN_STAGES:
@@ -187,7 +191,7 @@ def _stage_row(report: Report, candidate: Candidate, accuracy: Measurement) -> t
 def _metric_row(m: Measurement) -> tuple[str, ...]:
     conditions = "; ".join(f"{key}: {value}" for key, value in m.conditions.items())
     return (
-        figures.title(m.metric, m.stage),
+        figures.heading(m),
         figures.figure(m),
         _how(m),
         figures.spread(m),

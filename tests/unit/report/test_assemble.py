@@ -60,6 +60,23 @@ def test_a_missing_figure_does_not_pass_and_says_why() -> None:
     ]
 
 
+def test_a_void_figure_does_not_pass_however_good_it_is() -> None:
+    void = "the board throttled"
+    good = Measurement(metric="latency_us", unit="us", value=5, void=void)
+
+    (result,) = judge(Limits(latency_us=1_000), [good])
+
+    assert (result.passed, result.value, result.void) == (False, 5, void)
+
+
+def test_an_accuracy_drop_from_a_void_accuracy_is_void() -> None:
+    device = accuracy("device", 0.9).model_copy(update={"void": "the board throttled"})
+
+    (result,) = judge(Limits(accuracy_drop=0.5), [accuracy("float host", 0.95), device])
+
+    assert (result.passed, result.void) == (False, "the board throttled")
+
+
 def test_limits_that_are_not_set_are_not_judged() -> None:
     assert judge(Limits(), [flash(1)]) == ()
 

@@ -32,6 +32,21 @@ def test_a_missing_figure_reads_as_missing_and_never_as_zero() -> None:
     assert figures.figure(missing) == "missing: nobody painted it"
 
 
+def test_a_void_figure_reads_as_void_with_its_value_and_the_reason() -> None:
+    void = Measurement(metric="latency_us", unit="us", value=812.34, void="throttled while it ran")
+
+    assert figures.figure(void) == "VOID 812.3 µs: throttled while it ran"
+
+
+def test_a_figure_on_several_threads_says_so() -> None:
+    one, four = (
+        Measurement(metric="latency_us", unit="us", value=8, conditions={"threads": count}) for count in ("1", "4")
+    )
+
+    assert figures.heading(one) == "Time per inference"
+    assert figures.heading(four) == "Time per inference, 4 threads"
+
+
 def test_a_fraction_reads_with_its_counts() -> None:
     right = Measurement(metric="accuracy", unit="fraction", value=2 / 3, samples=(1, 1, 0), stage="device")
 
@@ -44,6 +59,12 @@ def test_a_fraction_reads_with_its_counts() -> None:
 )
 def test_the_spread_tells_how_many_samples_and_how_far_apart(samples: Any, text: str) -> None:
     assert figures.spread(Measurement(metric="m", unit="bytes", value=3, samples=samples)) == text
+
+
+def test_the_spread_leaves_out_the_warm_up() -> None:
+    measured = Measurement(metric="m", unit="bytes", value=3, samples=(90, 3, 4), warm_up=1)
+
+    assert figures.spread(measured) == "2, from 3 bytes to 4 bytes"
 
 
 def test_the_summary_leaves_out_the_clock_that_an_emulator_lacks(report: Report) -> None:
