@@ -105,9 +105,9 @@ def main() -> int:
     best = read_best_published(PUBLISHED)
     shortfalls = [*not_below(found, best), *miscounted(found)]
     if arguments.json:
-        print(json.dumps({"figures": [_as_json(figures, best) for figures in found], "missed": shortfalls}))
+        print(json.dumps({"figures": [as_json(figures, best) for figures in found], "missed": shortfalls}))
     else:
-        _print(found, best)
+        show(found, best, Console(soft_wrap=True, highlight=False))
     for shortfall in shortfalls:
         progress.print(f"missed: {shortfall}")
     return 1 if arguments.check and shortfalls else 0
@@ -254,18 +254,19 @@ def _addresses(program: Path) -> dict[str, int]:
         }
 
 
-def _print(found: list[Figures], best: Mapping[str, Published]) -> None:
-    console = Console(soft_wrap=True, highlight=False)
+def show(found: Iterable[Figures], best: Mapping[str, Published], console: Console) -> None:
+    """Print the table, what its words mean, and a note on each network."""
     console.print(as_table(found, best))
     console.print(
         "\nestimate: executed instructions times the manual's timings, memory without wait states\n"
         "measured: published latency times clock, on a board with a Cortex-M4"
     )
     for figures in found:
-        console.print(as_notes(figures, best))
+        console.print(as_notes(figures, best), soft_wrap=True)
 
 
-def _as_json(figures: Figures, best: Mapping[str, Published]) -> dict[str, object]:
+def as_json(figures: Figures, best: Mapping[str, Published]) -> dict[str, object]:
+    """An estimate, and the best board's measured cycles."""
     board = best.get(figures.benchmark)
     return {
         **asdict(figures),

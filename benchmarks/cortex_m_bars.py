@@ -1,76 +1,123 @@
-"""Hold the MLPerf Tiny networks against the project's own bars: every network, core and mode beside TFLM with CMSIS-NN.
+"""The bars: how much of what TFLM takes an MLPerf Tiny network may take on a Cortex-M, and which bars are missed.
 
-    python benchmarks/cortex_m_bars.py                  all figures as ratios to the baseline, each beside its bar
-    python benchmarks/cortex_m_bars.py --check          exit 1 and name each bar that is missed
-    python benchmarks/cortex_m_bars.py --json           all figures on stdout
-
-Instructions are counted in mode balanced, flash in mode size, RAM in mode ram. Cortex-M33 has no baseline of its own
-and is held against Cortex-M4's; Cortex-M3 against TFLM's reference kernels on a Cortex-M4. About a quarter of an hour.
+baselines/README.md says how the baseline was counted. Cortex-M33 has none of its own and is held against Cortex-M4's;
+cores without DSP instructions against TFLM's reference kernels on a Cortex-M4. Float networks have no baseline.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-import tempfile
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+import csv
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from rich.console import Console
-from rich.table import Table
-
-from benchmarks import cortex_m
+from benchmarks.cortex_m_figures import NETWORKS, Case, Figures, Kind
 from edgecompress.core.values import Optimize
 
 Metric = Literal["instructions", "flash_bytes", "ram_bytes"]
+Variant = Literal["speed", "reference"]
+
+BASELINE = Path(__file__).parent / "baselines" / "cortex_m_tflm.csv"
 DSP_BOARDS = {"mps2-an386": "cortex-m4", "mps2-an500": "cortex-m7", "mps2-an505": "cortex-m4"}
-HELIUM_BOARD = {"mps3-an547": "cortex-m55"}
-PLAIN_BOARD = {"mps2-an385": "cortex-m4"}
-MODE: dict[Metric, Optimize] = {"instructions": "balanced", "flash_bytes": "size", "ram_bytes": "ram"}
-MOST_OF_REFERENCE = 0.5
+HELIUM_BOARDS = {"mps3-an547": "cortex-m55"}
+M3_BOARD = {"mps2-an385": "cortex-m4"}
+PLAIN_BOARDS = M3_BOARD | {"mps2-an385-m0plus": "cortex-m4", "microbit": "cortex-m4"}
+BASELINE_CORE = DSP_BOARDS | HELIUM_BOARDS | PLAIN_BOARDS
+"""The core of the baseline that a board is held against."""
+LANES = {"cortex-m4": 2, "cortex-m7": 2, "cortex-m33": 2, "cortex-m55": 16}
+"""int8 products that one instruction of a core multiplies and adds: SMLAD, VMLADAVA; a core without them does one."""
+
+MOST_INSTRUCTIONS_A_FLOAT_MAC = 2.5
+NETWORKS_WITH_FLOAT_BAR = ("ic_resnet8", "ad_autoencoder")
+MOST_LSB = 1
+"""A larger distance from ONNX Runtime comes with its reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bars:
-    """The largest ratios to TFLM with CMSIS-NN that a network may reach."""
+class Row:
+    """One kind of bar: what is held, in which mode, on which boards, against which kernels of TFLM.
 
-    dsp: float
-    helium: float
-    flash: float
-    ram: float
+    `most` are the largest ratios that may be reached, in the order of NETWORKS.
+    """
 
-
-BARS = {
-    "kws_dscnn": Bars(dsp=0.55, helium=0.80, flash=0.45, ram=0.55),
-    "vww_mobilenetv1_025": Bars(dsp=0.33, helium=0.45, flash=0.20, ram=0.58),
-    "ic_resnet8": Bars(dsp=0.52, helium=0.88, flash=0.72, ram=0.92),
-    "ad_autoencoder": Bars(dsp=0.65, helium=0.45, flash=0.91, ram=0.70),
-    "sww_stream": Bars(dsp=0.55, helium=0.90, flash=0.58, ram=0.75),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bar:
-    """One figure of a network that may be at most `ratio` times the baseline's, on a core of variant `variant`."""
-
-    network: str
-    target: str
+    title: str
     metric: Metric
-    ratio: float
-    core: str
-    variant: str = cortex_m.BASELINE_VARIANT
+    mode: Optimize
+    boards: Mapping[str, str]
+    variant: Variant = "speed"
+    most: tuple[float, ...]
+
+    def most_of(self, network: str) -> float:
+        """The largest ratio that a network may reach."""
+        return self.most[NETWORKS.index(network)]
+
+
+ROWS = (
+    Row(
+        title="M4, M7, M33: instructions, mode speed",
+        metric="instructions",
+        mode="speed",
+        boards=DSP_BOARDS,
+        most=(0.55, 0.33, 0.52, 0.65, 0.55),
+    ),
+    Row(
+        title="M55: instructions, mode speed",
+        metric="instructions",
+        mode="speed",
+        boards=HELIUM_BOARDS,
+        most=(0.80, 0.45, 0.88, 0.45, 0.90),
+    ),
+    Row(
+        title="flash, mode size",
+        metric="flash_bytes",
+        mode="size",
+        boards=DSP_BOARDS | HELIUM_BOARDS,
+        most=(0.45, 0.20, 0.72, 0.91, 0.58),
+    ),
+    Row(
+        title="RAM, mode ram",
+        metric="ram_bytes",
+        mode="ram",
+        boards=DSP_BOARDS | HELIUM_BOARDS,
+        most=(0.55, 0.58, 0.92, 0.70, 0.75),
+    ),
+    Row(
+        title="M3: instructions, mode speed (TFLM: reference)",
+        metric="instructions",
+        mode="speed",
+        boards=M3_BOARD,
+        variant="reference",
+        most=(0.5, 0.5, 0.5, 0.5, 0.5),
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """What TFLM takes for a network on a core."""
+
+    instructions: int
+    flash_bytes: int
+    ram_bytes: int
+
+
+Baselines = Mapping[tuple[str, str, str], Baseline]
+"""By network, core and variant of TFLM's kernels."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Held:
-    """A bar and what was measured."""
+    """A bar and what was measured: `value` may be at most `most` times `baseline`."""
 
-    bar: Bar
+    network: str
+    target: str
+    row: str
+    metric: Metric
+    mode: Optimize
     value: float
     baseline: int
+    most: float
 
     @property
     def ratio(self) -> float:
@@ -80,80 +127,92 @@ class Held:
     @property
     def is_missed(self) -> bool:
         """True when it is more than the bar allows."""
-        return self.ratio > self.bar.ratio
+        return self.ratio > self.most
 
 
-def all_bars(networks: Iterable[str]) -> Iterator[Bar]:
-    """List every bar of these networks."""
-    for network in networks:
-        bars = BARS[network]
-        for target, core in (DSP_BOARDS | HELIUM_BOARD).items():
-            most = bars.helium if target in HELIUM_BOARD else bars.dsp
-            yield Bar(network=network, target=target, metric="instructions", ratio=most, core=core)
-            yield Bar(network=network, target=target, metric="flash_bytes", ratio=bars.flash, core=core)
-            yield Bar(network=network, target=target, metric="ram_bytes", ratio=bars.ram, core=core)
-        for target, core in PLAIN_BOARD.items():
-            yield Bar(
-                network=network,
-                target=target,
-                metric="instructions",
-                ratio=MOST_OF_REFERENCE,
-                core=core,
-                variant="reference",
+def read_baselines(path: Path = BASELINE) -> Baselines:
+    """Read what TFLM takes."""
+    with path.open(newline="") as file:
+        return {
+            (row["model"].removesuffix("_int8"), row["core"], row["variant"]): Baseline(
+                instructions=int(row["instructions"]),
+                flash_bytes=int(row["flash_bytes"]),
+                ram_bytes=int(row["ram_bytes"]),
             )
+            for row in csv.DictReader(file)
+        }
 
 
-def hold(bars: Iterable[Bar], progress: Console) -> Iterator[Held]:
-    """Measure each bar's figure, through the whole pipeline."""
-    with tempfile.TemporaryDirectory(prefix="edgecompress-") as scratch:
-        for bar in bars:
-            mode = MODE[bar.metric]
-            progress.print(f"{bar.network} on {bar.target}, mode {mode} ...")
-            folder = Path(scratch) / f"{bar.network}-{bar.target}-{mode}"
-            figures = cortex_m.measure(f"{bar.network}_int8", bar.target, folder, mode)
-            baselines = cortex_m.read_baselines(cortex_m.BASELINE, bar.variant)
-            baseline = getattr(baselines[f"{bar.network}_int8", bar.core], bar.metric)
-            value = getattr(figures, bar.metric)
-            if value is None or figures.mismatched_bytes:
-                raise RuntimeError(f"{bar.network} on {bar.target} gave no trustworthy {bar.metric}")
-            yield Held(bar=bar, value=value, baseline=baseline)
+def baseline_of(figures: Figures, baselines: Baselines) -> Baseline:
+    """What figures of an int8 network stand beside: TFLM with CMSIS-NN, or its reference kernels on a plain core."""
+    variant = "reference" if figures.target in PLAIN_BOARDS else "speed"
+    return baselines[figures.network, BASELINE_CORE[figures.target], variant]
 
 
-def as_table(held: Iterable[Held]) -> Table:
-    """One row a bar."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("network", "target", "figure", "mode"):
-        table.add_column(heading)
-    for heading in ("measured", "x", "at most", ""):
-        table.add_column(heading, justify="right")
-    for each in held:
-        bar = each.bar
-        verdict = "missed" if each.is_missed else "held"
-        name = bar.metric.removesuffix("_bytes")
-        ratios = (f"{each.ratio:.3f}", f"{bar.ratio:.2f}")
-        table.add_row(bar.network, bar.target, name, MODE[bar.metric], f"{each.value:,.0f}", *ratios, verdict)
-    return table
+def bound(figures: Figures) -> float:
+    """The instructions that no program goes below: the executed MACs over what one instruction multiplies and adds."""
+    return figures.macs / LANES.get(figures.cpu, 1)
 
 
-def main() -> int:
-    """Measure, print, and say which bars were missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--networks", nargs="+", default=list(BARS), choices=list(BARS), help="which networks")
-    parser.add_argument("--check", action="store_true", help="exit 1 when a bar is missed")
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-    arguments = parser.parse_args()
-    progress = Console(stderr=True)
-    held = list(hold(all_bars(arguments.networks), progress))
-    missed = [each for each in held if each.is_missed]
-    if arguments.json:
-        print(json.dumps({"bars": [{**asdict(each), "ratio": each.ratio, "missed": each.is_missed} for each in held]}))
-    else:
-        Console(width=None if sys.stdout.isatty() else cortex_m.WIDTH_OF_A_FILE).print(as_table(held))
-    for each in missed:
-        bar = each.bar
-        progress.print(f"missed: {bar.network} on {bar.target}: {bar.metric} {each.ratio:.3f}, at most {bar.ratio:.2f}")
-    return 1 if arguments.check and missed else 0
+def all_cases(networks: Iterable[str], kind: Kind = "int8") -> Iterator[Case]:
+    """List what must be measured for every bar and every table."""
+    for network in networks:
+        boards = DSP_BOARDS if kind == "fp32" else BASELINE_CORE
+        for board in boards:
+            if kind == "fp32":
+                yield Case(network=network, target=board, modes=("speed",), kind=kind)
+            elif board in PLAIN_BOARDS:
+                yield Case(network=network, target=board, modes=("speed", "balanced", "ram"))
+            else:
+                yield Case(network=network, target=board, modes=("speed", "balanced", "size", "ram"))
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def hold(found: Iterable[Figures], baselines: Baselines) -> list[Held]:
+    """Set every figure that has a bar beside it."""
+    return [
+        Held(
+            network=figures.network,
+            target=figures.target,
+            row=row.title,
+            metric=row.metric,
+            mode=row.mode,
+            value=getattr(figures, row.metric),
+            baseline=getattr(baselines[figures.network, row.boards[figures.target], row.variant], row.metric),
+            most=row.most_of(figures.network),
+        )
+        for figures in found
+        for row in ROWS
+        if figures.kind == "int8" and figures.mode == row.mode and figures.target in row.boards
+    ]
+
+
+def missed_bars(held: Iterable[Held]) -> list[str]:
+    """Name every bar that is missed."""
+    return [
+        f"{each.network} on {each.target}, mode {each.mode}: {each.metric} {each.value:,.0f}, {each.ratio:.3f} "
+        f"of TFLM's {each.baseline:,}, and must be at most {each.most:.2f}"
+        for each in held
+        if each.is_missed
+    ]
+
+
+def missed_float_bars(found: Iterable[Figures]) -> list[str]:
+    """Name every float network that takes too many instructions a multiplication."""
+    return [
+        f"{figures.network}, float, on {figures.target}: {figures.instructions_per_mac:.2f} instructions a MAC, "
+        f"and must be at most {MOST_INSTRUCTIONS_A_FLOAT_MAC}"
+        for figures in found
+        if figures.kind == "fp32"
+        and figures.network in NETWORKS_WITH_FLOAT_BAR
+        and figures.instructions_per_mac is not None
+        and figures.instructions_per_mac > MOST_INSTRUCTIONS_A_FLOAT_MAC
+    ]
+
+
+def unexplained(found: Iterable[Figures]) -> list[str]:
+    """Name every network that is further from ONNX Runtime than a step, without a reason."""
+    return [
+        f"{figures.network} on {figures.target}: {figures.max_lsb:g} LSB from ONNX Runtime without a reason"
+        for figures in found
+        if figures.max_lsb is not None and figures.max_lsb > MOST_LSB and figures.max_lsb_reason is None
+    ]
