@@ -6,12 +6,14 @@ The generated C is built with every warning as an error: it has none, on any cor
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from edgecompress.compile import assemble, emit_c, emit_network, emit_weights, fit, graph, link, sizes
 from edgecompress.core import target as targets
+from edgecompress.core.values import Optimize
 from edgecompress.models import onnx_file
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "mlperf_tiny"
@@ -24,12 +26,13 @@ WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wvla", "-Werror")
 
 @pytest.fixture(autouse=True)
 def warnings_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link, "NETWORK_FLAGS", (*link.NETWORK_FLAGS, *WARNINGS))
+    for flags in ("NETWORK_FLAGS", "SMALL_NETWORK_FLAGS"):
+        monkeypatch.setattr(link, flags, (*getattr(link, flags), *WARNINGS))
 
 
-def lowered(network: str, target: targets.Target) -> assemble.Lowered:
+def lowered(network: str, target: targets.Target, optimize: Optimize = "balanced") -> assemble.Lowered:
     model = onnx_file.load(EXAMPLES / f"{network}.onnx")
-    return assemble.lower_and_plan(graph.to_program(model, target))
+    return assemble.lower_and_plan(graph.to_program(model, target, optimize))
 
 
 def roomy(target: targets.Target) -> targets.Target:
@@ -51,18 +54,28 @@ def linked(whole: assemble.Lowered, target: targets.Target, folder: Path) -> siz
         (folder / "src" / name).write_text(text)
     runtime = link.find_runtime(target.port)
     link.copy_runtime(runtime, folder)
-    link.build_device_program(folder, assemble.NETWORK, target, runtime, Path("program"))
+    network = replace(assemble.NETWORK, small=whole.program.optimize == "size")
+    link.build_device_program(folder, network, target, runtime, Path("program"))
     return sizes.read_footprint(folder / "program")
 
 
 @pytest.mark.parametrize("name", targets.names())
 @pytest.mark.parametrize("network", [f"{name}_int8" for name in NETWORKS] + ["kws_dscnn_fp32"])
 def test_the_bounds_are_never_below_what_is_linked(network: str, name: str, tmp_path: Path) -> None:
+    hold_the_bounds(network, name, "balanced", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["mps2-an385", "mps2-an386", "mps3-an547"])
+def test_the_bounds_hold_in_mode_size_too(name: str, tmp_path: Path) -> None:
+    hold_the_bounds("ad_autoencoder_int8", name, "size", tmp_path)
+
+
+def hold_the_bounds(network: str, name: str, optimize: Optimize, folder: Path) -> None:
     target = roomy(targets.load(name))
-    whole = lowered(network, target)
+    whole = lowered(network, target, optimize)
     bound = fit.estimate(whole.program, whole.kernels, whole.arena, target)
 
-    actual = linked(whole, target, tmp_path)
+    actual = linked(whole, target, folder)
 
     assert bound.weights_bytes >= sum(actual.symbols[name] for name in _weights(whole))
     assert bound.flash_bytes >= actual.flash_bytes

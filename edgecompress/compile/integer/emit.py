@@ -14,8 +14,8 @@ from edgecompress.compile.bands import Bands
 from edgecompress.compile.integer import in_place, layers
 from edgecompress.compile.kernels import addition, elementwise, epilogue, families, pool, softmax
 from edgecompress.compile.kernels.in_place import choose as bands_in_place
-from edgecompress.compile.kernels.one_scale import choose as parts_of_one_scale
 from edgecompress.compile.kernels.product import Product
+from edgecompress.compile.kernels.small_product import choose as smallest_parts
 from edgecompress.compile.kernels.window import Window
 from edgecompress.compile.parts import Parts
 from edgecompress.compile.program import Call, Program, Tensor
@@ -134,7 +134,7 @@ def _convolution_in_place(layer: layers.Convolution, features: Collection[str]) 
 def _fully_connected(layer: layers.FullyConnected, features: Collection[str], *, small: bool) -> Chosen:
     window = Window(height=1, width=layer.rows, channels=layer.weights.shape[1], kernel=(1, 1))
     product = _product(layer, window, groups=1)
-    found = parts_of_one_scale(product, lambda part: families.choose(part, features)) if small else None
+    found = smallest_parts(product, lambda part: families.choose(part, features)) if small else None
     if found is None:
         return _chosen("fully_connected", layer, product, features)
     kernel, parts = found
