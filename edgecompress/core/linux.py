@@ -13,6 +13,7 @@ from edgecompress.core.values import ClockState
 
 CPU_FOLDER = "/sys/devices/system/cpu"
 POLICY_FOLDER = f"{CPU_FOLDER}/cpufreq"
+SENSOR_FOLDER = "/sys/class/hwmon"
 KIB = 1024
 
 
@@ -59,12 +60,27 @@ def processors(board: Board) -> Processors:
     listed = re.findall(r"^(?:Features|flags)[ \t]*:[ \t]*(.*)$", whole, re.MULTILINE)
     each = [frozenset(line.split()) for line in listed]
     return Processors(
-        count=_online(board) or len(re.findall(r"^processor[ \t]*:", whole, re.MULTILINE)),
+        count=cores(board) or len(re.findall(r"^processor[ \t]*:", whole, re.MULTILINE)),
         implementer=_field(whole, "CPU implementer"),
         part=_field(whole, "CPU part"),
         model_name=_field(whole, "model name"),
         features=frozenset.intersection(*each) if each else None,
     )
+
+
+def cores(board: Board) -> int | None:
+    """Count the cores that are on line."""
+    listed = text(board, f"{CPU_FOLDER}/online") or ""
+    if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", listed):
+        return None
+    ranges = [part.split("-") for part in listed.split(",")]
+    return sum(int(ends[-1]) - int(ends[0]) + 1 for ends in ranges)
+
+
+def sensors(board: Board, *names: str) -> tuple[str, ...]:
+    """Find hwmon chips by their names: the folders' numbers change from one start to the next."""
+    chips = (f"{SENSOR_FOLDER}/{chip}" for chip in board.names(SENSOR_FOLDER))
+    return tuple(chip for chip in chips if text(board, f"{chip}/name") in names)
 
 
 def model(board: Board) -> str | None:
@@ -82,15 +98,6 @@ def _clock(board: Board, name: str) -> ClockState:
         lowest_khz=number(board, f"{folder}/scaling_min_freq"),
         highest_khz=number(board, f"{folder}/scaling_max_freq"),
     )
-
-
-def _online(board: Board) -> int:
-    """Count a list of ranges like `0-2,4`."""
-    listed = text(board, f"{CPU_FOLDER}/online") or ""
-    if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", listed):
-        return 0
-    ranges = [part.split("-") for part in listed.split(",")]
-    return sum(int(ends[-1]) - int(ends[0]) + 1 for ends in ranges)
 
 
 def _field(whole: str, name: str) -> str | None:

@@ -28,7 +28,7 @@ class FakeBoard:
     """
 
     files: dict[str, Text] = field(default_factory=dict)
-    programs: dict[tuple[str, ...], Text] = field(default_factory=dict)
+    programs: dict[tuple[str, ...], Text | None] = field(default_factory=dict)
     lost: bool = False
     asked: list[tuple[str, ...]] = field(default_factory=list)
 
@@ -108,8 +108,8 @@ def pc() -> FakeBoard:
         **_thermal("1", "x86_pkg_temp", 48_000),
         "/sys/class/thermal/thermal_zone1/trip_point_0_temp": "100000\n",
         "/sys/class/thermal/thermal_zone1/trip_point_0_type": "passive\n",
-        **_policy(0, "performance", 2_500_000, 400_000, 2_500_000),
-        **_policy(1, "performance", 2_500_000, 400_000, 2_500_000),
+        **_policy(0, "intel_pstate", "performance", 400_000, 2_500_000),
+        **_policy(1, "intel_pstate", "performance", 400_000, 2_500_000),
         **_idle_system(16_000_000),
     }
     return FakeBoard(files=files, programs=_programs("x86_64"))
@@ -129,12 +129,22 @@ def _pi(model: str, part: str, features: str, *, lowest: int, highest: int, core
         **_thermal("0", "cpu-thermal", 48_312),
         "/sys/class/thermal/thermal_zone0/trip_point_0_temp": "110000\n",
         "/sys/class/thermal/thermal_zone0/trip_point_0_type": "critical\n",
-        **_policy(0, "performance", highest, lowest, highest),
+        **_policy(0, "cpufreq-dt", "performance", lowest, highest),
         **_idle_system(3_884_000),
     }
     programs = _programs("aarch64")
     programs["vcgencmd", "get_throttled"] = "throttled=0x0\n"
     return FakeBoard(files=files, programs=programs)
+
+
+def changed(board: FakeBoard, path: str, text: str) -> FakeBoard:
+    """The same board with one more, or another, file."""
+    return FakeBoard(files={**board.files, path: text}, programs=dict(board.programs))
+
+
+def telling(board: FakeBoard, words: str, text: Text | None) -> FakeBoard:
+    """The same board with a program that prints something else, or fails."""
+    return FakeBoard(files=dict(board.files), programs={**board.programs, tuple(words.split()): text})
 
 
 def _with_32_bits(board: FakeBoard, machine: str) -> FakeBoard:
@@ -148,11 +158,12 @@ def _thermal(zone: str, kind: str, millidegrees: int) -> dict[str, Text]:
     return {f"{folder}/type": f"{kind}\n", f"{folder}/temp": f"{millidegrees}\n"}
 
 
-def _policy(number: int, governor: str, current: int, lowest: int, highest: int) -> dict[str, Text]:
+def _policy(number: int, driver: str, governor: str, lowest: int, highest: int) -> dict[str, Text]:
     folder = f"/sys/devices/system/cpu/cpufreq/policy{number}"
     return {
         f"{folder}/scaling_governor": f"{governor}\n",
-        f"{folder}/scaling_cur_freq": f"{current}\n",
+        f"{folder}/scaling_driver": f"{driver}\n",
+        f"{folder}/scaling_cur_freq": f"{highest}\n",
         f"{folder}/scaling_min_freq": f"{lowest}\n",
         f"{folder}/scaling_max_freq": f"{highest}\n",
         f"{folder}/cpuinfo_max_freq": f"{highest}\n",
