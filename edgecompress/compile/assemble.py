@@ -11,17 +11,29 @@ from pathlib import Path
 import tvm
 
 from edgecompress import __version__
-from edgecompress.compile import emit_c, emit_network, emit_weights, fit, link, memory, sizes, vectors
+from edgecompress.compile import (
+    binary_weights,
+    emit_c,
+    emit_network,
+    emit_weights,
+    fit,
+    link,
+    memory,
+    sizes,
+    vectors,
+)
 from edgecompress.compile.lower import lower
 from edgecompress.compile.program import CKernel, Program
-from edgecompress.core import files
+from edgecompress.core import compilers, files
 from edgecompress.core.bundle import Arena, Bundle, Manifest
+from edgecompress.core.compilers import Compiler
 from edgecompress.core.target import Target
 from edgecompress.core.values import AppliedStep, Progress, Samples, no_progress
 
 SOURCES = Path("src")
 REFERENCE = Path("host/reference")
-NETWORK = link.Network(sources=tuple(str(SOURCES / f"{name}.c") for name in ("model", "weights", "network")))
+NETWORK = link.Network(sources=tuple(str(SOURCES / name) for name in ("model.c", "weights.c", "network.c")))
+LINUX_NETWORK = link.Network(sources=tuple(str(SOURCES / name) for name in ("model.c", "weights.s", "network.c")))
 EMPTY_NETWORK = Path("objects/empty.c")
 STAGES = ("generate C", "compile for the device", "compile for this machine", "make test vectors")
 
@@ -70,14 +82,15 @@ def write_bundle(
     bounds = fit.estimate(program, lowered.kernels, lowered.arena, target)
     bounds.raise_if_too_big()
     runtime = link.find_runtime(target.port)
+    compiler = compilers.choose(target)
+    network = replace(network_of(target), small=program.optimize == "size")
     inputs, about_vectors = vectors.choose_inputs(program.inputs, samples)
     with files.whole_folder(folder) as draft:
-        build_id = _write_sources(lowered, target, runtime, draft)
+        build_id = _write_sources(lowered, target, compiler, runtime, draft)
         progress(STAGES[1], 1, len(STAGES))
-        small = program.optimize == "size"
-        whole, empty = _build_for_device(draft, replace(NETWORK, small=small), target, runtime)
+        whole, empty = _build_for_device(draft, network, target, compiler, runtime)
         progress(STAGES[2], 2, len(STAGES))
-        link.build_reference(draft, NETWORK, REFERENCE)
+        link.build_reference(draft, network, REFERENCE, flags=link.reference_flags(target))
         progress(STAGES[3], 3, len(STAGES))
         vectors.write(draft, draft / REFERENCE, inputs, (program.inputs, program.outputs))
         shutil.rmtree(draft / link.OBJECTS)
@@ -99,7 +112,7 @@ def write_bundle(
             vectors=about_vectors,
             program=str(program_path(target)),
             files=_hashes(draft),
-            tools=_tool_versions(target),
+            tools=_tool_versions(compiler),
         )
         fit.check_linked(manifest.sizes, bounds)
         (draft / "manifest.json").write_text(manifest.model_dump_json(indent=2) + "\n")
@@ -112,44 +125,58 @@ def program_path(target: Target) -> Path:
     return Path("firmware.elf" if target.system == "bare" else "program")
 
 
-def _write_sources(lowered: Lowered, target: Target, runtime: link.Runtime, draft: Path) -> bytes:
+def network_of(target: Target) -> link.Network:
+    """The generated sources for a target: weights as C, or as bytes where they may be too many for a C compiler."""
+    return LINUX_NETWORK if target.system == "linux" else NETWORK
+
+
+def _write_sources(lowered: Lowered, target: Target, compiler: Compiler, runtime: link.Runtime, draft: Path) -> bytes:
     """Write src/ and runtime/ and return the build id: a hash of all sources, the target and its flags."""
     for used in (runtime, link.find_runtime(link.REFERENCE_PORT)):
         link.copy_runtime(used, draft)
-    sources = {
-        **emit_c.model_sources(lowered.program, lowered.kernels, lowered.arena),
-        **emit_weights.weights_sources(lowered.program),
+    program = lowered.program
+    texts: dict[str, str | bytes] = {
+        **emit_c.model_sources(program, lowered.kernels, lowered.arena),
+        **_weights_files(program, target),
     }
-    unnamed = emit_network.network_source(lowered.program, target.name, bytes(emit_network.BUILD_ID_BYTES))
-    small = lowered.program.optimize == "size"
-    build_id = _build_id({**sources, "network.c": unnamed}, target, runtime, small=small)
-    sources["network.c"] = emit_network.network_source(lowered.program, target.name, build_id)
+    sources = {name: text.encode() if isinstance(text, str) else text for name, text in texts.items()}
+    unnamed = emit_network.network_source(program, target.name, bytes(emit_network.BUILD_ID_BYTES))
+    words = (target.name, compiler.kind, *link.device_flags(target, compiler, small=program.optimize == "size"))
+    build_id = _build_id({**sources, "network.c": unnamed.encode()}, words, runtime)
+    sources["network.c"] = emit_network.network_source(program, target.name, build_id).encode()
     (draft / SOURCES).mkdir()
-    for name, text in sources.items():
-        (draft / SOURCES / name).write_text(text)
+    for name, content in sources.items():
+        (draft / SOURCES / name).write_bytes(content)
     (draft / EMPTY_NETWORK).parent.mkdir()
     (draft / EMPTY_NETWORK).write_text(emit_network.empty_network_source(target.name))
     return build_id
 
 
-def _build_id(sources: Mapping[str, str], target: Target, runtime: link.Runtime, *, small: bool) -> bytes:
+def _weights_files(program: Program, target: Target) -> Mapping[str, str | bytes]:
+    if target.system == "linux":
+        return binary_weights.weights_files(program, str(SOURCES))
+    return emit_weights.weights_sources(program)
+
+
+def _build_id(sources: Mapping[str, bytes], words: tuple[str, ...], runtime: link.Runtime) -> bytes:
     digest = hashlib.sha256()
-    for part in (target.name, *link.device_flags(target, small=small)):
-        digest.update(f"{part}\n".encode())
-    for name, text in sorted(sources.items()):
-        digest.update(f"{name} {len(text)}\n{text}".encode())
+    for word in words:
+        digest.update(f"{word}\n".encode())
+    for name, content in sorted(sources.items()):
+        digest.update(f"{name} {len(content)}\n".encode() + content)
     for name in runtime.files:
         digest.update(f"{name} {files.sha256(runtime.folder / name)}\n".encode())
     return digest.digest()[: emit_network.BUILD_ID_BYTES]
 
 
 def _build_for_device(
-    draft: Path, network: link.Network, target: Target, runtime: link.Runtime
+    draft: Path, network: link.Network, target: Target, compiler: Compiler, runtime: link.Runtime
 ) -> tuple[sizes.Footprint, sizes.Footprint]:
     """Link the device's program, and the same with an empty network; return what both take."""
-    link.build_device_program(draft, network, target, runtime, program_path(target))
+    link.build_device_program(draft, network, target, compiler, runtime, program_path(target))
     empty = link.OBJECTS / "empty"
-    link.build_device_program(draft, link.Network(sources=(str(EMPTY_NETWORK),)), target, runtime, empty)
+    nothing = link.Network(sources=(str(EMPTY_NETWORK),))
+    link.build_device_program(draft, nothing, target, compiler, runtime, empty)
     return sizes.read_footprint(draft / program_path(target)), sizes.read_footprint(draft / empty)
 
 
@@ -158,5 +185,5 @@ def _hashes(draft: Path) -> dict[str, str]:
     return {path.relative_to(draft).as_posix(): files.sha256(path) for path in paths}
 
 
-def _tool_versions(target: Target) -> dict[str, str]:
-    return {"edgecompress": __version__, "tvm": tvm.__version__, **link.tool_versions(target)}
+def _tool_versions(compiler: Compiler) -> dict[str, str]:
+    return {"edgecompress": __version__, "tvm": tvm.__version__, **link.tool_versions(compiler)}

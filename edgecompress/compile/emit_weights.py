@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,8 +18,7 @@ LINE_LENGTH = 110
 
 def weights_sources(program: Program) -> dict[str, str]:
     """Print the constants: file name -> text."""
-    constants = constant_names(program)
-    return {"weights.h": _weights_header(program, constants), "weights.c": _weights_source(program, constants)}
+    return {"weights.h": weights_header(program), "weights.c": _weights_source(program)}
 
 
 def constant_names(program: Program) -> dict[str, str]:
@@ -46,8 +44,16 @@ def _unused(name: str, taken: set[str]) -> str:
     return candidate
 
 
-def _weights_header(program: Program, constants: Mapping[str, str]) -> str:
-    declarations = "\n".join(f"extern {_declare(name, value)};" for name, value in _unique(program, constants))
+def unique_constants(program: Program) -> list[tuple[str, Array]]:
+    """List each C constant once, with its value."""
+    constants = constant_names(program)
+    first = {name: program.constants[key] for key, name in reversed(list(constants.items()))}
+    return [(name, first[name]) for name in dict.fromkeys(constants.values())]
+
+
+def weights_header(program: Program) -> str:
+    """Print weights.h: a declaration of every constant."""
+    declarations = "\n".join(f"extern {_declare(name, value)};" for name, value in unique_constants(program))
     return f"""\
 /* {c_text.title(program.name)} */
 #ifndef WEIGHTS_H
@@ -62,10 +68,10 @@ def _weights_header(program: Program, constants: Mapping[str, str]) -> str:
 """
 
 
-def _weights_source(program: Program, constants: Mapping[str, str]) -> str:
+def _weights_source(program: Program) -> str:
     definitions = "\n".join(
         f"{_declare(name, value)} __attribute__((aligned({ALIGNMENT}))) = {{\n{_rows(value)}}};\n"
-        for name, value in _unique(program, constants)
+        for name, value in unique_constants(program)
     )
     return f"""\
 /* {c_text.title(program.name)} */
@@ -74,12 +80,6 @@ def _weights_source(program: Program, constants: Mapping[str, str]) -> str:
 #include <math.h>
 
 {definitions}"""
-
-
-def _unique(program: Program, constants: Mapping[str, str]) -> list[tuple[str, Array]]:
-    """List each C constant once, with its value."""
-    first = {name: program.constants[key] for key, name in reversed(list(constants.items()))}
-    return [(name, first[name]) for name in dict.fromkeys(constants.values())]
 
 
 def _declare(name: str, value: Array) -> str:

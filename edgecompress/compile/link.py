@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgecompress.core import shipped, tools
+from edgecompress.core.compilers import Compiler
 from edgecompress.core.errors import ConfigError, ToolFailedError
 from edgecompress.core.target import Memory, Target
 
 COMPILE_TIMEOUT_S = 600.0
 REFERENCE_PORT = "reference"
+HOST_COMPILER = "gcc"
 RUNTIME = Path("runtime")
 OBJECTS = Path("objects")
 
@@ -36,6 +38,20 @@ NETWORK_FLAGS = ("-O3",)
 SMALL_NETWORK_FLAGS = ("-O2",)
 """For mode size. With -Os generic kernels are larger and take twice the instructions (gcc 12, kws on Cortex-M3)."""
 RUNTIME_FLAGS = ("-Os",)
+LINUX_FLAGS = (
+    "-fno-pie",
+    "-fno-stack-protector",  # its failure would be reported through a C library
+    "-fno-unwind-tables",
+    "-fno-asynchronous-unwind-tables",
+)
+LINUX_LINK_FLAGS = (
+    "-static",
+    "-nostdlib",  # ports/linux needs none: nothing of the program depends on what the device has
+    "-Wl,--build-id=none",
+    "-Wl,-z,noexecstack",
+    "-Wl,--strip-debug",  # names stay: a debugger and a profiler find the layers
+)
+
 SANITIZER_FLAGS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 
@@ -98,27 +114,26 @@ def copy_runtime(runtime: Runtime, bundle_folder: Path) -> None:
         shutil.copyfile(runtime.folder / name, copy)
 
 
-def compiler(prefix: str) -> str:
-    """The name of the compiler of a toolchain prefix; an empty prefix is the host's own."""
-    return f"{prefix}gcc"
-
-
 def network_flags(*, small: bool) -> tuple[str, ...]:
     """How much the compiler does to a network for a device."""
     return SMALL_NETWORK_FLAGS if small else NETWORK_FLAGS
 
 
-def device_flags(target: Target, *, small: bool = False) -> tuple[str, ...]:
+def device_flags(target: Target, compiler: Compiler, *, small: bool = False) -> tuple[str, ...]:
     """Every flag that decides what the device's program holds, the CPU's first."""
-    return (*target.toolchain.cpu_flags, *COMMON_FLAGS, *network_flags(small=small), *RUNTIME_FLAGS)
+    system = LINUX_FLAGS if target.system == "linux" else ()
+    return (*compiler.cpu_flags, *COMMON_FLAGS, *system, *network_flags(small=small), *RUNTIME_FLAGS)
 
 
-def build_device_program(bundle_folder: Path, network: Network, target: Target, runtime: Runtime, output: Path) -> None:
+def build_device_program(
+    bundle_folder: Path, network: Network, target: Target, compiler: Compiler, runtime: Runtime, output: Path
+) -> None:
     """Compile a network with the runtime for the target and link it into `output`."""
-    words = [compiler(target.toolchain.prefix), *target.toolchain.cpu_flags]
+    system = LINUX_FLAGS if target.system == "linux" else ()
+    words = [*compiler.command, *system]
     flags = network_flags(small=network.small)
     objects = _compile_all(bundle_folder, network, runtime, words, optimization_of_network=flags)
-    link_flags = ["-Wl,--gc-sections"]
+    link_flags = ["-Wl,--gc-sections", *(LINUX_LINK_FLAGS if target.system == "linux" else ())]
     if runtime.linker_script is not None and target.memory is not None:
         (bundle_folder / RUNTIME / "memory.ld").write_text(memory_script(target.memory))
         script = RUNTIME / runtime.linker_script
@@ -126,15 +141,31 @@ def build_device_program(bundle_folder: Path, network: Network, target: Target, 
     _run(bundle_folder, [*words, *objects, *link_flags, "-o", str(output)])
 
 
-def build_reference(bundle_folder: Path, network: Network, output: Path, *, sanitize: bool = False) -> None:
+def reference_flags(target: Target) -> tuple[str, ...]:
+    """What makes the host reference fast and changes none of its bytes: this machine's own fused multiply-add.
+
+    Without the instruction the kernels of a target with `fma` call fmaf, which computes the same, slowly.
+    """
+    return ("-mfma", "-mavx2") if "fma" in target.features and {"fma", "avx2"} <= _x86_features() else ()
+
+
+def _x86_features() -> frozenset[str]:
+    cpuinfo = Path("/proc/cpuinfo")
+    text = cpuinfo.read_text() if cpuinfo.is_file() else ""
+    return next((frozenset(line.split()) for line in text.splitlines() if line.startswith("flags")), frozenset())
+
+
+def build_reference(
+    bundle_folder: Path, network: Network, output: Path, *, flags: Sequence[str] = (), sanitize: bool = False
+) -> None:
     """Compile a network for this machine with a main that reads samples on stdin; with sanitizers when asked for."""
     extra = SANITIZER_FLAGS if sanitize else ()
     runtime = find_runtime(REFERENCE_PORT)
-    words = [compiler(""), *extra]
+    words = [HOST_COMPILER, *flags, *extra]
     objects = _compile_all(bundle_folder, network, runtime, words, optimization_of_network=("-O2",))
     output_path = bundle_folder / output
     output_path.parent.mkdir(parents=True, exist_ok=True)
-    _run(bundle_folder, [*words, *objects, "-o", str(output)])
+    _run(bundle_folder, [*words, *objects, "-lm", "-o", str(output)])
 
 
 def memory_script(memory: Memory) -> str:
@@ -144,10 +175,9 @@ def memory_script(memory: Memory) -> str:
     return f"MEMORY\n{{\n{lines}}}\n"
 
 
-def tool_versions(target: Target) -> dict[str, str]:
+def tool_versions(compiler: Compiler) -> dict[str, str]:
     """The first line of what the compilers say about themselves."""
-    names = {compiler(""), compiler(target.toolchain.prefix)}
-    return {name: tools.version(name) for name in sorted(names)}
+    return {HOST_COMPILER: tools.version(HOST_COMPILER), compiler.name: compiler.version()}
 
 
 def _compile_all(
@@ -166,13 +196,14 @@ def _compile_all(
     variant = f"{runtime.port}-sanitized" if set(SANITIZER_FLAGS) <= set(words) else runtime.port
     objects = []
     for source, optimization in jobs:
-        target_object = OBJECTS / variant / source.replace("/", "_").replace(".c", ".o")
+        target_object = OBJECTS / variant / f"{Path(source).with_suffix('').as_posix().replace('/', '_')}.o"
         objects.append(str(target_object))
         if (bundle_folder / target_object).exists():
             continue
         (bundle_folder / target_object).parent.mkdir(parents=True, exist_ok=True)
         flags = [*COMMON_FLAGS, f"-ffile-prefix-map={bundle_folder.resolve()}=.", *optimization, *includes]
-        _run(bundle_folder, [*words, *flags, "-c", source, "-o", str(target_object)])
+        extra = flags if source.endswith(".c") else []
+        _run(bundle_folder, [*words, *extra, "-c", source, "-o", str(target_object)])
     return objects
 
 

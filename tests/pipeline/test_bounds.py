@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from edgecompress.compile import assemble, emit_c, emit_network, emit_weights, fit, graph, link, sizes
+from edgecompress.core import compilers
 from edgecompress.core import target as targets
 from edgecompress.core.values import Optimize
 from edgecompress.models import onnx_file
@@ -55,7 +56,7 @@ def linked(whole: assemble.Lowered, target: targets.Target, folder: Path) -> siz
     runtime = link.find_runtime(target.port)
     link.copy_runtime(runtime, folder)
     network = replace(assemble.NETWORK, small=whole.program.optimize == "size")
-    link.build_device_program(folder, network, target, runtime, Path("program"))
+    link.build_device_program(folder, network, target, compilers.choose(target), runtime, Path("program"))
     return sizes.read_footprint(folder / "program")
 
 

@@ -14,13 +14,10 @@
 /* The record crosses execve as hex digits in this environment variable. */
 #define VARIABLE "EDGERT_FAULT"
 
-#define THIS_PROGRAM "/proc/self/exe"
-
 enum {
     RECORD_BYTES = sizeof(edgert_fault_record),
     PREFIX = sizeof VARIABLE,
     ALTERNATE_STACK_BYTES = 65536,
-    PATH_BYTES = 4096,
     RESTORER_FLAG = 0x04000000
 };
 
@@ -66,11 +63,9 @@ static void handle(int number, siginfo_t *information, void *context) {
     edgert_faults_restart();
 }
 
-/* Under qemu-user THIS_PROGRAM is the emulator, which takes its first argument for the program to run; on a device the
- * program gets an argument that it does not look at. */
 _Noreturn void edgert_faults_restart(void) {
-    static char path[PATH_BYTES];
-    char *arguments[] = {path, path, NULL};
+    char program[] = "/proc/self/exe";
+    char *arguments[] = {program, NULL};
     char *environment[] = {environment_entry, NULL};
     const edgert_fault_record *record = edgert_fault_find();
     for (size_t i = 0u; record != NULL && i < RECORD_BYTES; ++i) {
@@ -78,10 +73,8 @@ _Noreturn void edgert_faults_restart(void) {
         environment_entry[PREFIX + 2u * i] = digits[byte >> 4];
         environment_entry[PREFIX + 2u * i + 1u] = digits[byte & 15u];
     }
-    (void)edgert_system_call(
-        CALL_READ_LINK_AT, AT_WORKING_FOLDER, (long)THIS_PROGRAM, (long)path, sizeof path - 1u, 0, 0);
-    (void)edgert_system_call(
-        CALL_EXECUTE, (long)THIS_PROGRAM, (long)arguments, (long)&environment[record != NULL ? 0 : 1], 0, 0, 0);
+    char **first = &environment[record != NULL ? 0 : 1];
+    (void)edgert_system_call(CALL_EXECUTE, (long)program, (long)arguments, (long)first, 0, 0, 0);
     edgert_exit(1);
 }
 

@@ -19,11 +19,9 @@ enum {
     CALL_EXECUTE = 59,
     CALL_SIGNAL_STACK = 131,
     CALL_FUTEX = 202,
-    CALL_GET_AFFINITY = 204,
     CALL_CLOCK = 228,
     CALL_EXIT = 231,
-    CALL_OPEN_AT = 257,
-    CALL_READ_LINK_AT = 267
+    CALL_OPEN_AT = 257
 };
 #elif defined(__aarch64__)
 enum {
@@ -31,11 +29,9 @@ enum {
     CALL_CLOSE = 57,
     CALL_READ = 63,
     CALL_WRITE = 64,
-    CALL_READ_LINK_AT = 78,
     CALL_EXIT = 94,
     CALL_FUTEX = 98,
     CALL_CLOCK = 113,
-    CALL_GET_AFFINITY = 123,
     CALL_SIGNAL_STACK = 132,
     CALL_SIGNAL_ACTION = 134,
     CALL_EXECUTE = 221,
@@ -54,11 +50,9 @@ enum {
     CALL_SIGNAL_STACK = 186,
     CALL_MAP = 192,
     CALL_FUTEX = 240,
-    CALL_GET_AFFINITY = 242,
     CALL_EXIT = 248,
     CALL_CLOCK = 263,
-    CALL_OPEN_AT = 322,
-    CALL_READ_LINK_AT = 332
+    CALL_OPEN_AT = 322
 };
 #else
 #error "no system_ARCHITECTURE.c for this architecture"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from edgecompress.compile import link
+from edgecompress.core import compilers, tools
 from edgecompress.core import target as targets
-from edgecompress.core import tools
 from edgecompress.core.errors import ConfigError, ToolFailedError
 from edgecompress.core.target import Memory, Region
 
@@ -27,7 +27,8 @@ def test_memory_regions_become_the_linker_s_memory_command() -> None:
 
 @pytest.mark.parametrize("name", targets.names())
 def test_every_target_is_built_so_that_floats_are_reproducible(name: str) -> None:
-    flags = link.device_flags(targets.load(name))
+    target = targets.load(name)
+    flags = link.device_flags(target, compilers.gnu(target.toolchain))
 
     assert "-ffp-contract=off" in flags
     assert not any(flag in ("-ffast-math", "-Ofast") for flag in flags)
@@ -35,15 +36,16 @@ def test_every_target_is_built_so_that_floats_are_reproducible(name: str) -> Non
 
 def test_mode_size_unrolls_less() -> None:
     target = targets.load("mps2-an386")
+    compiler = compilers.gnu(target.toolchain)
 
-    assert "-O3" in link.device_flags(target)
-    small = link.device_flags(target, small=True)
+    assert "-O3" in link.device_flags(target, compiler)
+    small = link.device_flags(target, compiler, small=True)
     assert "-O2" in small
     assert "-O3" not in small
 
 
 def test_a_bare_port_has_a_linker_script_and_a_hosted_one_has_none() -> None:
-    board, hosted = link.find_runtime("mps2_an386"), link.find_runtime("posix")
+    board, hosted = link.find_runtime("mps2_an386"), link.find_runtime("linux")
 
     assert board.linker_script == "ports/cortex_m/link.ld"
     assert hosted.linker_script is None
@@ -51,8 +53,11 @@ def test_a_bare_port_has_a_linker_script_and_a_hosted_one_has_none() -> None:
     assert "src/serve.c" in hosted.sources
 
 
-def test_the_reference_is_built_from_its_main_alone() -> None:
-    assert link.find_runtime(link.REFERENCE_PORT).sources == ("ports/reference/main.c",)
+def test_the_reference_is_built_from_its_main_and_one_thread() -> None:
+    assert link.find_runtime(link.REFERENCE_PORT).sources == (
+        "ports/reference/main.c",
+        "ports/serial/split.c",
+    )
 
 
 def test_an_unknown_port_is_refused_with_those_that_exist() -> None:

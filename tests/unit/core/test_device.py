@@ -16,7 +16,7 @@ from edgecompress.core.bundle import Arena, Bundle, Layer, Manifest, Sizes, Vect
 from edgecompress.core.device import Device
 from edgecompress.core.errors import ConfigError, TransferError, UnreachableError, WrongDeviceError
 from edgecompress.core.session import Session
-from edgecompress.core.values import TensorSpec
+from edgecompress.core.values import Progress, TensorSpec
 from edgecompress.core.wire import Command, Frame, Status
 
 BUILD_ID = bytes(range(16))
@@ -168,7 +168,7 @@ class FaultyBoard(FakeBoard):
 
 
 class FakeLink:
-    """Hands out a stream; counts how often it was closed."""
+    """Hands out a stream; counts how often what it brought was accepted, and how often it was closed."""
 
     description = NAME
     emulated = False
@@ -178,9 +178,13 @@ class FakeLink:
     def __init__(self, stream: FakeStream) -> None:
         self.stream = stream
         self.closed = 0
+        self.accepted = 0
 
-    def start(self, bundle: Bundle) -> FakeStream:
+    def start(self, bundle: Bundle, progress: Progress) -> FakeStream:
         return self.stream
+
+    def accept(self) -> None:
+        self.accepted += 1
 
     def close(self) -> None:
         self.closed += 1
@@ -200,7 +204,7 @@ def bundle(tmp_path: Path) -> Bundle:
             name="fake",
             build_id=BUILD_ID.hex(),
             target="host",
-            port="posix",
+            port="linux",
             inputs=(INPUT,),
             outputs=(OUTPUT,),
             steps=(),
@@ -232,6 +236,7 @@ def refusal(board: Callable[[bytes], bytes], bundle: Bundle) -> Exception:
     device, link = device_on(board)
     with pytest.raises((UnreachableError, WrongDeviceError, TransferError)) as caught:
         device.install(bundle)
+    assert link.accepted == 0
     assert link.closed == 2, "once before it starts, once after it failed"
     with pytest.raises(UnreachableError, match="nothing is installed on the fake board"):
         device.run({"x": np.zeros(300, np.int8)})

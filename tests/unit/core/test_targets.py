@@ -12,6 +12,7 @@ from edgecompress.core.errors import ConfigError
 
 ROOT = Path(__file__).parents[3]
 RUNTIME = ROOT / "device_runtime"
+BARE = tuple(name for name in targets.names() if targets.load(name).system == "bare")
 PROFILE = """
 description = "a board"
 system = "bare"
@@ -24,7 +25,27 @@ link = "qemu"
 
 def test_all_targets_are_there() -> None:
     boards = {"microbit", "mps2-an385", "mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547"}
-    assert {"host", *boards} <= set(targets.names())
+    raspberries = {"rpi-zero", "rpi-zero2", "rpi2", "rpi3", "rpi4", "rpi5"}
+    assert {"host", "aarch64", "armv7", "x86-64", "x86-64-v3", *boards, *raspberries} <= set(targets.names())
+
+
+@pytest.mark.parametrize("name", [n for n in targets.names() if n not in ("host", *BARE)])
+def test_a_linux_target_says_what_uname_prints_and_how_both_compilers_build_for_it(name: str) -> None:
+    target = targets.load(name)
+    architecture = (target.machine or "").replace("armv6l", "arm").replace("armv7l", "arm")
+    assert target.toolchain.prefix.startswith(f"{architecture}-linux-gnu")
+    assert (target.toolchain.zig_target or "").startswith(f"{architecture}-linux-musl")
+    assert any(target.cpu in flag for flag in target.toolchain.cpu_flags)
+    assert (target.system, target.port, target.link) == ("linux", "linux", "ssh")
+
+
+@pytest.mark.parametrize("name", [n for n in targets.names() if n.startswith("rpi")])
+def test_a_raspberry_pi_has_clock_cores_caches_and_memory(name: str) -> None:
+    target = targets.load(name)
+    assert target.clock_hz
+    assert target.cores
+    assert target.caches
+    assert target.ram_limit_bytes == target.ram_bytes is not None
 
 
 @pytest.mark.parametrize("name", targets.names())
@@ -77,7 +98,7 @@ def test_an_unknown_target_is_told_the_nearest_name() -> None:
         targets.load("mps2-an368")
     assert caught.value.message == "no target is called 'mps2-an368'"
     assert caught.value.hint is not None
-    assert caught.value.hint.startswith("did you mean 'mps2-an386'? known: host, microbit, mps2-an385,")
+    assert caught.value.hint.startswith("did you mean 'mps2-an386'? known: aarch64, armv7, host, microbit, ")
 
 
 @pytest.mark.parametrize(
