@@ -46,8 +46,11 @@ class Link(Protocol):
     instructions_per_tick: float | None
     board: Board | None
 
-    def start(self, bundle: Bundle) -> ByteStream:
+    def start(self, bundle: Bundle, progress: Progress) -> ByteStream:
         """Bring the bundle's program onto the device, start it and open the stream to it."""
+
+    def accept(self) -> None:
+        """Keep the program: it answered and reproduced the bundle's vectors. Called once after each `start`."""
 
     def close(self) -> None:
         """End what `start` began; harmless twice."""
@@ -114,11 +117,12 @@ class Device:
             )
         self.close()
         self._bundle = bundle
-        self._session = Session(self._link.start(bundle), self.description, clock=self._clock)
+        self._session = Session(self._link.start(bundle, progress), self.description, clock=self._clock)
         try:
             self._info = self._meet(bundle)
             self._forget_old_fault()
             self._verify(bundle, progress)
+            self._link.accept()
         except BaseException:
             self.close()
             raise

@@ -7,6 +7,7 @@ from edgecompress.core.bundle import Bundle
 from edgecompress.core.device import ByteStream, Device
 from edgecompress.core.errors import ConfigError, UsageError
 from edgecompress.core.target import Target
+from edgecompress.core.values import Progress
 from edgecompress.deploy._child import Child
 from edgecompress.deploy._local_board import LocalBoard
 
@@ -22,12 +23,15 @@ class LocalLink:
         self.board: Board | None = LocalBoard()
         self._child: Child | None = None
 
-    def start(self, bundle: Bundle) -> ByteStream:
+    def start(self, bundle: Bundle, progress: Progress) -> ByteStream:  # noqa: ARG002
         """Start the program. Raises ConfigError when the bundle does not hold it."""
         if not bundle.program.is_file():
             raise ConfigError(f"the bundle holds no {bundle.manifest.program}", hint="compile again")
         self._child = Child([bundle.program.resolve()], name="the program", stdout_is_stream=True)
         return self._child
+
+    def accept(self) -> None:
+        """Do nothing: the program runs where it lies."""
 
     def close(self) -> None:
         """End the program; harmless twice."""

@@ -8,6 +8,7 @@ from edgecompress.core.bundle import Bundle
 from edgecompress.core.device import ByteStream, Device
 from edgecompress.core.errors import ConfigError, UsageError
 from edgecompress.core.target import Emulator, Target
+from edgecompress.core.values import Progress
 from edgecompress.deploy._child import Child
 
 # One instruction is one nanosecond of the board's time: its timers count instructions, and do so the same every time.
@@ -29,7 +30,7 @@ class QemuLink:
         self._emulator_args = emulator_args
         self._child: Child | None = None
 
-    def start(self, bundle: Bundle) -> ByteStream:
+    def start(self, bundle: Bundle, progress: Progress) -> ByteStream:  # noqa: ARG002
         """Start the emulator. Raises MissingToolError without it, ConfigError when the bundle holds no firmware."""
         program = tools.locate(self._emulator.program)
         if not bundle.program.is_file():
@@ -38,6 +39,9 @@ class QemuLink:
         command = [str(program), *board, *HEADLESS, *UART_ON_STDIN_SOCKET, *COUNT_INSTRUCTIONS, *self._emulator_args]
         self._child = Child(command, name="the emulator", stdout_is_stream=False)
         return self._child
+
+    def accept(self) -> None:
+        """Do nothing: the program runs where it lies."""
 
     def close(self) -> None:
         """End the emulator; harmless twice."""

@@ -18,6 +18,7 @@ from edgecompress.core import target as targets
 from edgecompress.core.bundle import Bundle
 from edgecompress.core.device import RUN_TIMEOUT_S, Device
 from edgecompress.core.errors import EdgecompressError, UnreachableError
+from edgecompress.core.values import Progress
 from edgecompress.deploy._child import Child
 
 ToyBundle = Callable[..., Bundle]
@@ -53,9 +54,12 @@ class NoisyLine:
         self._child: Child | None = None
         self._heard = False
 
-    def start(self, bundle: Bundle) -> NoisyLine:
+    def start(self, bundle: Bundle, progress: Progress) -> NoisyLine:
         self._child = Child([bundle.program], name="the program", stdout_is_stream=True)
         return self
+
+    def accept(self) -> None:
+        pass
 
     def close(self) -> None:
         if self._child is not None:

@@ -1,0 +1,321 @@
+"""One authenticated SSH connection to a host whose key is known. Every wait has a deadline."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import Any
+
+import paramiko
+
+from edgecompress.core.board import Answer
+from edgecompress.core.errors import EdgecompressError, UnreachableError, WrongDeviceError
+from edgecompress.deploy import _ssh_known_hosts as known_hosts
+from edgecompress.deploy._ssh_command import command, quiet_command
+from edgecompress.deploy._ssh_endpoint import Endpoint
+from edgecompress.deploy._ssh_known_hosts import HostKey, Verdict
+
+logger = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT_S = 10.0
+LOGIN_TIMEOUT_S = 30.0
+"""Of each of: the server's banner, the key exchange, the authentication. A Raspberry Pi Zero takes seconds for each."""
+CHANNEL_TIMEOUT_S = 15.0
+KEEPALIVE_S = 5.0
+READ_BYTES = 32768
+MOST_ANSWER_BYTES = 1 << 20
+
+# paramiko reports every refusal with a traceback of its own thread; our errors say the same in one line.
+WIRE_LOG = f"{__name__}.wire"
+Words = Sequence[str | bytes]
+
+RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
+
+
+class LostConnectionError(UnreachableError):
+    """The connection broke, or went silent, after it stood. Trying again may succeed."""
+
+
+class Connection:
+    """Opens channels for files and programs. Closed with `close`."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        """Connect. Raises UnreachableError, or WrongDeviceError when the host's key is another than the known one."""
+        self.endpoint = endpoint
+        self._jump = Connection(endpoint.jump) if endpoint.jump is not None else None
+        self._client = _new_client(endpoint)
+        try:
+            self._log_in()
+        except BaseException:
+            self.close()
+            raise
+        self._client.get_transport().set_keepalive(KEEPALIVE_S)
+
+    @property
+    def is_alive(self) -> bool:
+        """False once the connection is known to be gone."""
+        transport = self._client.get_transport()
+        return transport is not None and bool(transport.is_active())
+
+    def open_tunnel(self, host: str, port: int) -> Any:
+        """Return a channel that the server connects to a host of its own network."""
+        try:
+            transport = self._client.get_transport()
+            return transport.open_channel("direct-tcpip", (host, port), ("127.0.0.1", 0), timeout=CHANNEL_TIMEOUT_S)
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise UnreachableError(
+                f"{self.endpoint.shown} cannot connect to {host} port {port}: {_reason(error)}",
+                hint="it is the jump host: is the board on, and on its network?",
+            ) from error
+
+    def open_sftp(self) -> Any:
+        """Return a paramiko.SFTPClient whose waits end after `CHANNEL_TIMEOUT_S`."""
+        with self.lost_when_it_breaks():
+            try:
+                channel = self._open_channel()
+                channel.invoke_subsystem("sftp")
+                return paramiko.SFTPClient(channel)
+            except paramiko.SSHException as error:
+                if not self.is_alive:
+                    raise
+                raise UnreachableError(
+                    f"{self.endpoint.shown} offers no SFTP: {_reason(error)}",
+                    hint="its sshd_config needs the line: Subsystem sftp internal-sftp",
+                ) from error
+
+    def start(self, words: Words) -> Any:
+        """Start a program and return its channel; the words never pass a shell (deploy/_ssh_command)."""
+        with self.lost_when_it_breaks():
+            channel = self._open_channel()
+            channel.exec_command(command(words))
+            return channel
+
+    def run(self, words: Words, *, timeout_s: float) -> Answer:
+        """Run a program to its end, without input. Raises UnreachableError when it takes too long or says too much."""
+        deadline = time.monotonic() + timeout_s
+        with self.lost_when_it_breaks():
+            channel = self._open_channel()
+            try:
+                channel.exec_command(quiet_command(words))
+                channel.shutdown_write()
+                return Answer(stdout=_read_all(channel, words, deadline), exit_code=_exit_code(channel, deadline))
+            except TimeoutError as error:
+                raise UnreachableError(
+                    f"{_shown(words[0])} on {self.endpoint.shown} did not end within {timeout_s:g} s"
+                ) from error
+            finally:
+                channel.close()
+
+    @contextmanager
+    def lost_when_it_breaks(self) -> Iterator[None]:
+        """Turn what a broken connection raises into LostConnectionError; other errors pass."""
+        try:
+            yield
+        except EdgecompressError:
+            raise
+        except (TimeoutError, EOFError, paramiko.SSHException) as error:
+            raise self.lost(error) from error
+        except OSError as error:
+            if self.is_alive and "closed" not in str(error).lower():
+                raise
+            raise self.lost(error) from error
+
+    def lost(self, error: BaseException | None = None) -> LostConnectionError:
+        """The error for a connection that broke or went silent."""
+        how = f"gave no answer for {CHANNEL_TIMEOUT_S:g} s" if isinstance(error, TimeoutError) else "was lost"
+        return LostConnectionError(
+            f"the connection to {self.endpoint.shown} {how}",
+            hint="is the board still on, and in reach? The same command goes on where it stopped",
+        )
+
+    def close(self) -> None:
+        """End the connection and what runs over it; harmless twice."""
+        self._client.close()
+        if self._jump is not None:
+            self._jump.close()
+
+    def _open_channel(self) -> Any:
+        transport = self._client.get_transport()
+        channel = transport.open_session(timeout=CHANNEL_TIMEOUT_S)
+        channel.settimeout(CHANNEL_TIMEOUT_S)
+        return channel
+
+    def _log_in(self) -> None:
+        endpoint = self.endpoint
+        tunnel = self._jump.open_tunnel(endpoint.host, endpoint.port) if self._jump is not None else None
+        keys = [str(path) for path in endpoint.identities if path.is_file()]
+        try:
+            self._client.connect(
+                endpoint.host,
+                endpoint.port,
+                endpoint.user,
+                key_filename=keys,
+                look_for_keys=not endpoint.identities,
+                allow_agent=endpoint.agent,
+                sock=tunnel,
+                timeout=CONNECT_TIMEOUT_S if tunnel is None else LOGIN_TIMEOUT_S,
+                banner_timeout=LOGIN_TIMEOUT_S,
+                auth_timeout=LOGIN_TIMEOUT_S,
+                channel_timeout=CHANNEL_TIMEOUT_S,
+                transport_factory=self._make_transport,
+            )
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise self._explain(error, keys) from error
+
+    def _make_transport(self, sock: Any, **options: Any) -> Any:
+        """Ask for keys of the types that are known first, so that a host with several keys shows a known one."""
+        transport = _new_transport(sock, **options)
+        kinds = [line.key.kind for line in known_hosts.lines_for(self.endpoint.known_as, self.endpoint.known_hosts)]
+        known = [name for kind in kinds for name in (RSA_SIGNATURES if kind == "ssh-rsa" else (kind,))]
+        security = transport.get_security_options()
+        security.key_types = sorted(security.key_types, key=lambda name: name not in known)
+        return transport
+
+    def _explain(self, error: BaseException, keys: list[str]) -> UnreachableError:
+        transport = self._client.get_transport()
+        refused = isinstance(error, paramiko.AuthenticationException | paramiko.PasswordRequiredException)
+        if refused or (transport is not None and transport.is_active()):
+            return self._explain_refusal(keys)
+        return explain_no_connection(self.endpoint, error)
+
+    def _explain_refusal(self, keys: list[str]) -> UnreachableError:
+        tried = [*keys, *(["the SSH agent's keys"] if self.endpoint.agent else [])]
+        tried += [] if self.endpoint.identities else ["~/.ssh/id_*"]
+        return UnreachableError(
+            f"{self.endpoint.shown} accepted no key; tried: {', '.join(tried) or 'none'}",
+            hint=f"copy your public key there (ssh-copy-id -p {self.endpoint.port} "
+            f"{self.endpoint.user}@{self.endpoint.host}); a key with a passphrase must be in the agent (ssh-add)",
+        )
+
+
+def send_signal(channel: Any, name: str) -> None:
+    """Send a signal (`KILL`) to a channel's program (RFC 4254, 6.9); paramiko has no function for it."""
+    message = paramiko.Message()
+    message.add_byte(paramiko.common.cMSG_CHANNEL_REQUEST)
+    message.add_int(channel.remote_chanid)
+    message.add_string("signal")
+    message.add_boolean(False)
+    message.add_string(name)
+    channel.transport._send_user_message(message)
+
+
+class OnlyKnownKeys:
+    """What paramiko.RejectPolicy does, by deploy/_ssh_known_hosts' reading of the files: no key is ever accepted anew.
+
+    The client itself is given no known keys, so that every key comes here.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    def missing_host_key(self, client: Any, name: str, key: Any) -> None:
+        """Raise unless the key is known: before any login, so that nothing was told to the other side."""
+        del client, name
+        refuse_unless_known(self._endpoint, HostKey(kind=key.get_name(), data=key.asbytes()))
+
+
+def refuse_unless_known(endpoint: Endpoint, key: HostKey) -> None:
+    """Raise UnreachableError for an unknown key, WrongDeviceError for another than the known one or a revoked one."""
+    lines = known_hosts.lines_for(endpoint.known_as, endpoint.known_hosts)
+    verdict = known_hosts.judge(lines, key)
+    shown = f"{endpoint.known_as} shows the key {key.kind} {key.fingerprint}"
+    if verdict is Verdict.UNKNOWN:
+        raise UnreachableError(
+            f"{shown}, which is not known",
+            hint=f"compare it with the board's, then: edgecompress devices trust {endpoint.url}",
+        )
+    if verdict is Verdict.REVOKED:
+        where = next(line for line in lines if line.revoked and line.key == key)
+        raise WrongDeviceError(
+            f"{shown}, which is revoked by {where.path}:{where.number}", hint="do not connect: somebody holds this key"
+        )
+    if verdict is Verdict.CHANGED:
+        where = next(line for line in lines if not line.revoked)
+        raise WrongDeviceError(
+            f"{shown}; the known one is {where.key.kind} {where.key.fingerprint} ({where.path}:{where.number})",
+            hint="another machine answers at this address: the board's system was installed anew, or somebody sits in "
+            f"between. Only if you know why: ssh-keygen -R '{endpoint.known_as}' -f {where.path}, "
+            f"then edgecompress devices trust {endpoint.url}",
+        )
+
+
+def read_host_key(endpoint: Endpoint) -> HostKey:
+    """Ask a host for its key, and tell it nothing. Raises UnreachableError."""
+    jump = Connection(endpoint.jump) if endpoint.jump is not None else None
+    try:
+        place = (endpoint.host, endpoint.port)
+        sock = jump.open_tunnel(*place) if jump else socket.create_connection(place, CONNECT_TIMEOUT_S)
+        with closing(_new_transport(sock)) as transport:
+            transport.banner_timeout = LOGIN_TIMEOUT_S
+            transport.start_client(timeout=LOGIN_TIMEOUT_S)
+            key = transport.get_remote_server_key()
+            return HostKey(kind=key.get_name(), data=key.asbytes())
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        raise explain_no_connection(endpoint, error) from error
+    finally:
+        if jump is not None:
+            jump.close()
+
+
+def explain_no_connection(endpoint: Endpoint, error: BaseException) -> UnreachableError:
+    """Say what it means that no connection came to stand."""
+    shown, host = endpoint.shown, endpoint.host
+    if isinstance(error, socket.gaierror):
+        return UnreachableError(
+            f"no host is called {host!r}", hint="is the board on and on this network? try its IP address"
+        )
+    if isinstance(error, TimeoutError):
+        return UnreachableError(
+            f"{shown} gave no answer within {CONNECT_TIMEOUT_S:g} s", hint="is the board on, and on this network?"
+        )
+    if isinstance(error, ConnectionRefusedError | paramiko.ssh_exception.NoValidConnectionsError):
+        return UnreachableError(
+            f"nothing answers on port {endpoint.port} of {host}",
+            hint="is this the board's address, and is SSH on? On a Raspberry Pi: sudo systemctl enable --now ssh",
+        )
+    return UnreachableError(
+        f"{shown} could not be reached: {_reason(error)}", hint="does an SSH server run there, and is it this port?"
+    )
+
+
+def _new_client(endpoint: Endpoint) -> Any:
+    client = paramiko.SSHClient()
+    client.set_missing_host_key_policy(OnlyKnownKeys(endpoint))
+    return client
+
+
+def _new_transport(sock: Any, **options: Any) -> Any:
+    wire_log = logging.getLogger(WIRE_LOG)
+    wire_log.setLevel(logging.DEBUG if logger.isEnabledFor(logging.DEBUG) else logging.CRITICAL)
+    transport = paramiko.Transport(sock, **options)
+    transport.set_log_channel(WIRE_LOG)
+    return transport
+
+
+def _read_all(channel: Any, words: Words, deadline: float) -> bytes:
+    said = bytearray()
+    while True:
+        channel.settimeout(max(deadline - time.monotonic(), 0.001))
+        block = channel.recv(READ_BYTES)
+        if not block:
+            return bytes(said)
+        said += block
+        if len(said) > MOST_ANSWER_BYTES:
+            raise UnreachableError(f"{_shown(words[0])} printed more than {MOST_ANSWER_BYTES:,} bytes")
+
+
+def _exit_code(channel: Any, deadline: float) -> int:
+    if not channel.status_event.wait(max(deadline - time.monotonic(), 0.001)):
+        raise TimeoutError
+    return int(channel.exit_status)
+
+
+def _shown(word: str | bytes) -> str:
+    return repr(word.decode(errors="backslashreplace") if isinstance(word, bytes) else word)
+
+
+def _reason(error: BaseException) -> str:
+    return str(error).strip().rstrip(".") or type(error).__name__
