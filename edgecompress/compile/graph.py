@@ -23,4 +23,4 @@ def to_program(model: Model, target: Target, optimize: Optimize = "balanced") ->
         return integer.to_program(imported, model, target, optimize)
     from edgecompress.compile import floating
 
-    return replace(floating.to_program(imported, model), optimize=optimize)
+    return replace(floating.to_program(imported, model, target), optimize=optimize)

@@ -27,9 +27,11 @@ LOCAL_BYTES = 64
 C_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def lower(kernels: Mapping[str, tirx.PrimFunc]) -> dict[str, CKernel]:
+def lower(kernels: Mapping[str, tirx.PrimFunc | CKernel]) -> dict[str, CKernel]:
     """Lower every kernel to C, in the order given. The last pointer of a kernel is written, all others are read."""
-    return {name: lower_kernel(name, function) for name, function in kernels.items()}
+    return {
+        name: kernel if isinstance(kernel, CKernel) else lower_kernel(name, kernel) for name, kernel in kernels.items()
+    }
 
 
 def lower_kernel(name: str, function: tirx.PrimFunc) -> CKernel:

@@ -55,8 +55,9 @@ class Call:
 class Program:
     """Everything the back end needs. Two calls with the same kernel name share one function.
 
-    `kernels` maps a kernel's name to its scheduled PrimFunc (s_tir, before lowering): buffer parameters are the
-    arguments, then the output; scalar int32 parameters follow. `optimize` says what the back end is to save.
+    `kernels` maps a kernel's name to its scheduled PrimFunc (s_tir, before lowering), or to its C text: buffer
+    parameters are the arguments, then the output; scalar int32 parameters follow. `optimize` says what the back end is
+    to save.
     `cuts` are functions that call a kernel for parts of a layer, by name; calls may name them like kernels.
     """
 
@@ -66,7 +67,7 @@ class Program:
     tensors: dict[str, Tensor]
     constants: dict[str, Array]
     calls: tuple[Call, ...]
-    kernels: dict[str, tirx.PrimFunc]
+    kernels: Mapping[str, tirx.PrimFunc | CKernel]
     optimize: Optimize = "balanced"
     cuts: Mapping[str, Bands | Parts] = field(default_factory=dict)
 

@@ -6,17 +6,29 @@ import tvm
 from tvm import relax
 
 from edgecompress.compile import simplify
-from edgecompress.compile.floating import flat, layers, provenance
+from edgecompress.compile.floating import flat, provenance, vector_graph
+from edgecompress.compile.floating import layers as loops
+from edgecompress.compile.floating.vector_layers import VectorLayer
 from edgecompress.compile.frontend import Imported
+from edgecompress.compile.kernels import vector_core
 from edgecompress.compile.program import Program
+from edgecompress.core.target import Target
 from edgecompress.core.values import Model
 
 
-def to_program(imported: Imported, model: Model) -> Program:
-    """Lower a float network: a kernel for each group of operators that can share their loops."""
+def to_program(imported: Imported, model: Model, target: Target) -> Program:
+    """Lower a float network: vector kernels where the target has vectors of floats and there is one.
+
+    Everything else becomes a kernel for each group of operators that can share their loops.
+    """
     transform = relax.transform
     simple = simplify.simplify(imported)
-    legal = transform.LegalizeOps(layers.LEGALIZE, skip_ops=list(flat.VIEWS))(simple.module)
+    layers: dict[str, VectorLayer] = {}
+    core = vector_core.of(target)
+    if core is not None:
+        rewritten = vector_graph.rewrite(simple, core)
+        simple, layers = rewritten.network, rewritten.layers.layers
+    legal = transform.LegalizeOps(loops.LEGALIZE, skip_ops=list(flat.VIEWS))(simple.module)
     grouped = tvm.transform.Sequential([transform.AnnotateTIROpPattern(), transform.FuseOps()])(legal)
     fused = tvm.transform.Sequential([transform.FuseTIR(), transform.DeadCodeElimination()])(grouped)
-    return flat.read(fused, provenance.trace(legal["main"], grouped, simple.origin), model)
+    return flat.read(fused, provenance.trace(legal["main"], grouped, simple.origin), model, layers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import tvm
@@ -14,8 +14,9 @@ from tvm import relax, te, tirx
 from edgecompress.compile import schedule
 from edgecompress.compile.floating import elementary
 from edgecompress.compile.floating.provenance import Origin
+from edgecompress.compile.floating.vector_layers import Layer, VectorLayer
 from edgecompress.compile.frontend import bindings, identifier
-from edgecompress.compile.program import Call, Program, Tensor
+from edgecompress.compile.program import Call, CKernel, Program, Tensor
 from edgecompress.core.errors import ModelError
 from edgecompress.core.values import Array, Model, TensorSpec
 
@@ -23,12 +24,13 @@ VIEWS = ("relax.reshape", "relax.flatten", "relax.squeeze", "relax.expand_dims")
 """Operators that give the same bytes another shape: no kernel, no copy."""
 
 
-def read(module: tvm.IRModule, origins: Iterable[Origin], model: Model) -> Program:
+def read(module: tvm.IRModule, origins: Iterable[Origin], model: Model, layers: Mapping[str, VectorLayer]) -> Program:
     """Turn the bindings of `main` into calls on named tensors, and schedule their kernels.
 
-    `origins` has one entry a binding. Raises ModelError for what has no kernel.
+    `origins` has one entry a binding; `layers` are those with kernels of their own, by the name of the call. Raises
+    ModelError for what has no kernel.
     """
-    reader = _Reader(module, model)
+    reader = _Reader(module, model, layers)
     results = [module["main"].body.body]
     for binding, origin in zip(bindings(module["main"]), origins, strict=True):
         if isinstance(binding.value, relax.Tuple):  # the outputs, when there are several
@@ -41,17 +43,19 @@ def read(module: tvm.IRModule, origins: Iterable[Origin], model: Model) -> Progr
 class _Reader:
     """A program in the making."""
 
-    def __init__(self, module: tvm.IRModule, model: Model) -> None:
+    def __init__(self, module: tvm.IRModule, model: Model, layers: Mapping[str, VectorLayer]) -> None:
         parameters = zip(module["main"].params, model.inputs, strict=True)
         self._module = module
         self._model = model
+        self._layers = layers
+        self._layer_kernels: dict[Layer, str] = {}
         self._names: dict[relax.Var, str] = {parameter: spec.name for parameter, spec in parameters}
         self._taken = {spec.name for spec in (*model.inputs, *model.outputs)}
         self._tensors: dict[str, Tensor] = {}
         self._constants: dict[str, Array] = {}
         self._constant_names: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._calls: list[Call] = []
-        self._kernels: dict[str, tirx.PrimFunc] = {}
+        self._kernels: dict[str, tirx.PrimFunc | CKernel] = {}
         self._kernel_names: dict[tvm.ir.GlobalVar, str] = {}
 
     def read(self, binding: relax.Binding, origin: Origin) -> None:
@@ -64,6 +68,8 @@ class _Reader:
             self._names[binding.var] = self._name(value.args[0], binding.var.name)
         elif op == "relax.call_tir" and isinstance(binding.var.ty, relax.TensorType):
             self._names[binding.var] = self._call(value, binding.var.ty, origin)
+        elif op == "relax.call_dps_packed":
+            self._names[binding.var] = self._vector_call(value, binding.var.ty, origin)
         else:
             raise ModelError(
                 f"{self._model.name}: layer {', '.join(origin.onnx_nodes)!r} has no kernel",
@@ -91,8 +97,28 @@ class _Reader:
     def _call(self, call: relax.Call, result: relax.TensorType, origin: Origin) -> str:
         """Append the call; return the name of its output."""
         name = self._unused(identifier(next(iter(origin.onnx_nodes), origin.op)))
-        function = self._module[call.args[0]]
         arguments = tuple(self._name(argument, name) for argument in call.args[1].fields)
+        macs = schedule.multiplications(self._module[call.args[0]])
+        self._append(name, result, origin, arguments, self._kernel(call.args[0], arguments, origin.op), macs)
+        return name
+
+    def _vector_call(self, call: relax.Call, result: relax.TensorType, origin: Origin) -> str:
+        """Append the call of a kernel of its own; return the name of its output."""
+        layer = self._layers[call.args[0].global_symbol]
+        name = self._unused(identifier(next(iter(origin.onnx_nodes), layer.op)))
+        arguments = tuple(self._name(argument, name) for argument in call.args[1].fields)
+        if layer.key not in self._layer_kernels:
+            kernel = self._number_kernel(layer.op)
+            self._kernels[kernel] = layer.write(kernel)
+            self._layer_kernels[layer.key] = kernel
+        named = dataclasses.replace(origin, op=layer.op)
+        self._append(name, result, named, arguments, self._layer_kernels[layer.key], layer.macs)
+        return name
+
+    def _append(
+        self, name: str, result: relax.TensorType, origin: Origin, arguments: tuple[str, ...], kernel: str, macs: int
+    ) -> None:
+        """Append a call and the tensor that it gives, which are called the same."""
         self._tensors[name] = Tensor(
             name=name, shape=tuple(int(extent) for extent in result.shape.values), dtype=str(result.dtype.dtype)
         )
@@ -100,14 +126,13 @@ class _Reader:
             Call(
                 name=name,
                 op=origin.op,
-                kernel=self._kernel(call.args[0], arguments, origin.op),
+                kernel=kernel,
                 arguments=arguments,
                 output=name,
                 onnx_nodes=origin.onnx_nodes,
-                macs=schedule.multiplications(function),
+                macs=macs,
             )
         )
-        return name
 
     def _kernel(self, variable: tvm.ir.GlobalVar, arguments: tuple[str, ...], op: str) -> str:
         """Schedule a kernel when it is first called; kernels of one operator are numbered from 1."""
@@ -158,7 +183,11 @@ class _Reader:
         """Append a copy: the output is an input, a constant, or another output."""
         values = te.placeholder(output.shape, output.dtype, "source")
         copy = te.create_prim_func([values, te.compute(output.shape, lambda *index: values[index], "copy")])
-        same = [name for name, function in self._kernels.items() if tvm_ffi.structural_equal(function, copy)]
+        same = [
+            name
+            for name, function in self._kernels.items()
+            if not isinstance(function, CKernel) and tvm_ffi.structural_equal(function, copy)
+        ]
         kernel = same[0] if same else self._number_kernel("copy")
         self._kernels[kernel] = copy
         name = self._unused(f"copy_to_{identifier(output.name)}")

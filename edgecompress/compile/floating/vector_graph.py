@@ -1,0 +1,294 @@
+"""Bring a float network to vector kernels: images with channels last, and calls of kernels of our own.
+
+What has no vector kernel stays as it is and takes TVM's way afterwards. A value lies with channels first or last; it is
+transposed where a reader wants it otherwise, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import tvm
+from tvm import relax
+
+from edgecompress.compile.floating import vector_chains
+from edgecompress.compile.floating.vector_chains import Chain, is_constant, operator, shape
+from edgecompress.compile.floating.vector_layers import Layer, VectorLayers
+from edgecompress.compile.frontend import Imported, bindings
+from edgecompress.compile.kernels.vector_core import Finish, VectorCore
+from edgecompress.compile.kernels.vector_depthwise import Depthwise
+from edgecompress.compile.kernels.vector_pool import Pool
+from edgecompress.compile.kernels.vector_product import Product
+from edgecompress.compile.kernels.window import Window
+
+_LAST = [0, 2, 3, 1]
+_FIRST = [0, 3, 1, 2]
+
+_ELEMENTWISE = """
+abs add ceil clip divide erf exp floor log maximum minimum multiply negative nn.gelu nn.leakyrelu nn.relu nn.relu6
+nn.silu nn.softplus power round rsqrt sigmoid sqrt square subtract tanh
+"""
+_BY_NUMBER = frozenset(f"relax.{name}" for name in _ELEMENTWISE.split())
+"""Operators that compute each number from the numbers at its place, whatever the order of the axes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rewritten:
+    """A network that calls vector kernels: `relax.call_dps_packed` of the names in `layers`."""
+
+    network: Imported
+    layers: VectorLayers
+
+
+def rewrite(imported: Imported, core: VectorCore) -> Rewritten:
+    """Replace what vector kernels can do by calls of them."""
+    rewriter = _Rewriter(imported, core)
+    return Rewritten(network=rewriter.rewrite(), layers=rewriter.layers)
+
+
+class _Rewriter:
+    """A network in the making. `_first` and `_last` hold each value with channels first and last, as far as made."""
+
+    def __init__(self, imported: Imported, core: VectorCore) -> None:
+        self._main = imported.module["main"]
+        self._builder = relax.BlockBuilder()
+        self._origin: dict[str, tuple[str, ...]] = dict(imported.origin)
+        self._first: dict[relax.Var, relax.Expr] = {}
+        self._last: dict[relax.Var, relax.Expr] = {}
+        self.layers = VectorLayers(core=core)
+        chains = vector_chains.find(self._main)
+        self._chains = {chain.last.var: chain for chain in chains}
+        self._inside = {member.var for chain in chains for member in chain.members[:-1]}
+        self._rules: Mapping[str, Callable[[relax.VarBinding], bool]] = {
+            "relax.nn.max_pool2d": self._pool,
+            "relax.nn.avg_pool2d": self._pool,
+            "relax.nn.adaptive_avg_pool2d": self._global_average,
+            "relax.mean": self._global_average,
+            **dict.fromkeys(_BY_NUMBER, self._by_number),
+        }
+
+    def rewrite(self) -> Imported:
+        """Go through the network in order."""
+        parameters = [relax.Var(parameter.name, parameter.ty) for parameter in self._main.params]
+        self._first = dict(zip(self._main.params, parameters, strict=True))
+        with self._builder.function("main", parameters):
+            with self._builder.dataflow():
+                for binding in bindings(self._main):
+                    if binding.var not in self._inside:
+                        self._rewrite(binding)
+                result = self._builder.emit_output(self._as_first(self._main.body.body))
+            self._builder.emit_func_output(result)
+        module = relax.transform.DeadCodeElimination()(self._builder.finalize())
+        return Imported(module=relax.transform.CanonicalizeBindings()(module), origin=self._origin)
+
+    def _rewrite(self, binding: relax.VarBinding) -> None:
+        chain = self._chains.get(binding.var)
+        if chain is not None and self._chain(chain):
+            return
+        if chain is not None:
+            for member in chain.members:
+                self._keep(member)
+            return
+        rule = self._rules.get(operator(binding.value))
+        if rule is None or not rule(binding):
+            self._keep(binding)
+
+    def _keep(self, binding: relax.VarBinding) -> None:
+        """Leave a binding as it is."""
+        value = binding.value
+        if isinstance(value, relax.Call):
+            value = relax.Call(value.op, [self._as_first(each) for each in value.args], value.attrs, value.ty_args)
+        else:
+            value = self._as_first(value)
+        self._first[binding.var] = self._emit(value, binding.var.name)
+
+    def _chain(self, chain: Chain) -> bool:
+        convolves = operator(chain.head.value) == "relax.nn.conv2d"
+        return self._convolution(chain) if convolves else self._matrix_product(chain)
+
+    def _matrix_product(self, chain: Chain) -> bool:
+        data, weights = chain.head.value.args
+        *rows, inputs = shape(data)
+        outputs = shape(weights)[1]
+        layer = Product(
+            window=Window(height=1, width=int(np.prod(rows)), channels=inputs, kernel=(1, 1)),
+            outputs=outputs,
+            has_bias=chain.bias is not None,
+            finish=_finish(chain),
+        )
+        scaled = weights.value.numpy().T.astype(np.float64)
+        scaled = scaled if chain.scale is None else scaled * chain.scale[:, None]
+        constants = self.layers.constants(layer, scaled.reshape(outputs, inputs, 1, 1), chain.bias)
+        arguments = [
+            self._as_first(data),
+            *constants,
+            *([self._as_first(chain.other)] if chain.other is not None else []),
+        ]
+        self._first[chain.last.var] = self._call(layer, arguments, shape(chain.last.var), chain.members)
+        return True
+
+    def _convolution(self, chain: Chain) -> bool:
+        call = chain.head.value
+        data, weights = call.args
+        layout = str(call.attrs.data_layout)
+        batch, outputs, *_ = shape(chain.last.var)
+        groups, group_inputs = int(call.attrs.groups), shape(weights)[1]
+        window = _window(shape(data), layout, shape(weights)[2:], call)
+        if (window.output_height, window.output_width) != shape(chain.last.var)[2:]:
+            return False
+        planes = layout == "NCHW" and data not in self._last and window.is_padded
+        has_bias, finish = chain.bias is not None, _finish(chain)
+        layer: Product | Depthwise = Product(
+            window=window,
+            outputs=outputs,
+            groups=groups,
+            batch=batch,
+            planes=planes,
+            has_bias=has_bias,
+            finish=finish,
+        )
+        if group_inputs == 1 and groups == outputs > 1:
+            layer = Depthwise(window=window, batch=batch, planes=planes, has_bias=has_bias, finish=finish)
+        scaled = weights.value.numpy().astype(np.float64)
+        scaled = scaled if chain.scale is None else scaled * chain.scale[:, None, None, None]
+        constants = self.layers.constants(layer, scaled, chain.bias)
+        image = self._as_first(data) if planes or layout == "NHWC" else self._as_last(data)
+        arguments = [image, *constants, *([self._as_last(chain.other)] if chain.other is not None else [])]
+        extents = (batch, window.output_height, window.output_width, outputs)
+        self._last[chain.last.var] = self._call(layer, arguments, extents, chain.members)
+        return True
+
+    def _pool(self, binding: relax.VarBinding) -> bool:
+        call = binding.value
+        data = call.args[0]
+        size = tuple(int(extent) for extent in call.attrs.pool_size)
+        if str(call.attrs.layout) != "NCHW":
+            return False
+        window = _window(shape(data), "NCHW", size, call)
+        result = (window.output_height, window.output_width)
+        if result != shape(binding.var)[2:]:
+            return False
+        kind: Literal["max", "average"] = "max" if operator(call) == "relax.nn.max_pool2d" else "average"
+        counts_border = kind == "average" and bool(call.attrs.count_include_pad)
+        self._pool_layer(binding, Pool(window=window, kind=kind, counts_border=counts_border, batch=shape(data)[0]))
+        return True
+
+    def _global_average(self, binding: relax.VarBinding) -> bool:
+        call = binding.value
+        data = call.args[0]
+        if len(shape(data)) != 4 or not self._is_global(binding):
+            return False
+        batch, channels, height, width = shape(data)
+        window = Window(height=height, width=width, channels=channels, kernel=(height, width))
+        self._pool_layer(binding, Pool(window=window, kind="average", batch=batch))
+        return True
+
+    def _is_global(self, binding: relax.VarBinding) -> bool:
+        """True for an average over all pixels."""
+        call = binding.value
+        if operator(call) == "relax.nn.adaptive_avg_pool2d":
+            return str(call.attrs.layout) == "NCHW" and shape(binding.var)[2:] == (1, 1)
+        axes = sorted(int(axis) % 4 for axis in call.attrs.axis or [])
+        return axes == [2, 3]
+
+    def _pool_layer(self, binding: relax.VarBinding, layer: Pool) -> None:
+        window = layer.window
+        extents = (layer.batch, window.output_height, window.output_width, window.channels)
+        result = self._call(layer, [self._as_last(binding.value.args[0])], extents, [binding])
+        if len(shape(binding.var)) == 4:
+            self._last[binding.var] = result
+        else:
+            self._first[binding.var] = self._emit(relax.op.reshape(result, shape(binding.var)), binding.var.name)
+
+    def _by_number(self, binding: relax.VarBinding) -> bool:
+        """Compute with channels last what is only there with channels last."""
+        call = binding.value
+        images = [each for each in call.args if isinstance(each, relax.Var)]
+        if not any(each in self._last and each not in self._first for each in images) or len(shape(binding.var)) != 4:
+            return False
+        if any(len(shape(each)) != 4 for each in images):
+            return False
+        arguments = [self._operand(each) for each in call.args]
+        value = relax.Call(call.op, arguments, call.attrs, call.ty_args)
+        self._last[binding.var] = self._emit(value, binding.var.name)
+        return True
+
+    def _operand(self, value: relax.Expr) -> relax.Expr:
+        """An operand with channels last; constants are transposed here."""
+        if isinstance(value, relax.Var):
+            return self._as_last(value)
+        if not is_constant(value) or value.ty.ndim < 3:  # fewer axes would be those of an image's columns
+            return value if not is_constant(value) else _last_constant(value)
+        return _last_constant(value)
+
+    def _as_first(self, value: relax.Expr) -> relax.Expr:
+        """A value as the network gives it: images with channels first."""
+        if isinstance(value, relax.Tuple):
+            return relax.Tuple([self._as_first(each) for each in value.fields])
+        if not isinstance(value, relax.Var):
+            return value
+        if value not in self._first:
+            self._first[value] = self._transposed(self._last[value], _FIRST, value)
+        return self._first[value]
+
+    def _as_last(self, value: relax.Var) -> relax.Expr:
+        """An image with channels last."""
+        if value not in self._last:
+            self._last[value] = self._transposed(self._first[value], _LAST, value)
+        return self._last[value]
+
+    def _transposed(self, value: relax.Expr, axes: list[int], of: relax.Var) -> relax.Expr:
+        """Move the channels; where there is one pixel or one channel that moves no byte."""
+        extents = shape(value)
+        moved = [axis for axis in axes if extents[axis] > 1]
+        if moved == sorted(moved):
+            return self._emit(relax.op.reshape(value, [extents[axis] for axis in axes]), f"{of.name}_view")
+        return self._emit(relax.op.permute_dims(value, axes), f"{of.name}_turned", like=of.name)
+
+    def _emit(self, value: relax.Expr, name: str, like: str = "") -> relax.Var:
+        result = self._builder.emit(value, name_hint=name)
+        self._origin[result.name] = self._origin.get(like or name, ())
+        return result
+
+    def _call(
+        self, layer: Layer, arguments: list[relax.Expr], extents: tuple[int, ...], members: list[relax.VarBinding]
+    ) -> relax.Var:
+        """Call a vector kernel in the place of some bindings."""
+        name = members[-1].var.name
+        labels = dict.fromkeys(label for each in members for label in self._origin.get(each.var.name, ()))
+        call = relax.call_dps_packed(self.layers.add(layer), arguments, relax.TensorType(extents, "float32"))
+        result = self._builder.emit(call, name_hint=name)
+        self._origin[result.name] = tuple(labels)
+        return result
+
+
+def _finish(chain: Chain) -> Finish:
+    return Finish(adds=chain.other is not None, low=chain.low, high=chain.high)
+
+
+def _window(extents: tuple[int, ...], layout: str, kernel: tuple[int, ...], call: relax.Call) -> Window:
+    """The window of a convolution or pooling."""
+    height, width, channels = extents[1:] if layout == "NHWC" else (*extents[2:], extents[1])
+    strides, dilation, padding = (
+        tuple(int(number) for number in numbers)
+        for numbers in (call.attrs.strides, call.attrs.dilation, call.attrs.padding)
+    )
+    return Window(
+        height=height,
+        width=width,
+        channels=channels,
+        kernel=(kernel[0], kernel[1]),
+        stride=(strides[0], strides[1]),
+        dilation=(dilation[0], dilation[1]),
+        padding=(padding[0], padding[1], padding[2], padding[3]),
+    )
+
+
+def _last_constant(value: tvm.ir.GenericConst) -> relax.Expr:
+    """A constant that meets images with channels last."""
+    values = value.value.numpy()
+    full = values.reshape((1,) * (4 - values.ndim) + values.shape)
+    return relax.const(np.ascontiguousarray(full.transpose(_LAST)))

@@ -1,0 +1,73 @@
+"""Layers that become vector kernels: what is matched in the graph, and the kernel and constants that it becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from tvm import relax
+
+from edgecompress.compile.kernels import vector_depthwise, vector_pool, vector_product
+from edgecompress.compile.kernels.vector_core import VectorCore
+from edgecompress.compile.kernels.vector_depthwise import Depthwise
+from edgecompress.compile.kernels.vector_pool import Pool
+from edgecompress.compile.kernels.vector_product import Product
+from edgecompress.compile.program import CKernel
+from edgecompress.core.values import Array
+
+Layer = Product | Depthwise | Pool
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorLayer:
+    """A kernel of our own that a call in the graph stands for."""
+
+    op: str
+    macs: int
+    write: Callable[[str], CKernel]
+    key: Layer
+    """Layers of equal keys share a kernel."""
+
+
+@dataclass
+class VectorLayers:
+    """The layers of one network, by the name that its graph calls them."""
+
+    core: VectorCore
+    layers: dict[str, VectorLayer] = field(default_factory=dict)
+
+    def add(self, layer: Layer) -> str:
+        """Note a layer; return the name to call it by."""
+        name = f"vector_layer_{len(self.layers)}"
+        self.layers[name] = self._describe(layer)
+        return name
+
+    def _describe(self, layer: Layer) -> VectorLayer:
+        core = self.core
+        if isinstance(layer, Product):
+            op = "conv2d" if layer.window.height > 1 or layer.window.kernel != (1, 1) else "dense"
+            return VectorLayer(
+                op=op, macs=layer.macs, write=lambda name: vector_product.kernel(name, layer, core), key=layer
+            )
+        if isinstance(layer, Depthwise):
+            return VectorLayer(
+                op="depthwise_conv2d",
+                macs=layer.macs,
+                write=lambda name: vector_depthwise.kernel(name, layer, core),
+                key=layer,
+            )
+        return VectorLayer(
+            op=f"{layer.kind}_pool2d", macs=0, write=lambda name: vector_pool.kernel(name, layer, core), key=layer
+        )
+
+    def constants(self, layer: Product | Depthwise, weights: Array, bias: Array | None) -> list[relax.Expr]:
+        """Pack weights (outputs, inputs of a group, rows, columns) and biases for the layer's kernel."""
+        packed: list[Array]
+        if isinstance(layer, Depthwise):
+            packed = [vector_depthwise.pack(weights, self.core)]
+            packed += [vector_depthwise.pack_bias(bias, self.core)] if bias is not None else []
+        else:
+            packed = [vector_product.pack(weights, layer, self.core)]
+            packed += [vector_product.pack_bias(bias, layer, self.core)] if bias is not None else []
+        return [relax.const(np.ascontiguousarray(values, dtype=np.float32)) for values in packed]

@@ -1,0 +1,235 @@
+"""Depthwise convolutions over vectors of channels: several pixels of the same channels in registers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgecompress.compile import c_text
+from edgecompress.compile.kernels import vector_border
+from edgecompress.compile.kernels.vector_core import PLAIN, Finish, VectorCore, indented, loop, offset, terms
+from edgecompress.compile.kernels.window import Window
+from edgecompress.compile.program import CKernel
+from edgecompress.core.values import Array
+
+_KEPT_WEIGHTS = 9
+"""A kernel of so many taps stays in registers while a row is computed."""
+
+_MOST_ROWS = 3
+_MOST_PIXELS = 8
+_TILE_COST = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Depthwise:
+    """A convolution of each channel by itself; `batch` images lie one after the other."""
+
+    window: Window
+    batch: int = 1
+    planes: bool = False
+    has_bias: bool = True
+    finish: Finish = PLAIN
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates."""
+        window = self.window
+        results = window.output_height * window.output_width * window.channels
+        return self.batch * results * window.kernel[0] * window.kernel[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patch:
+    """A register tile of results: rows x pixels."""
+
+    rows: int
+    pixels: int
+
+
+def choose_patch(window: Window, core: VectorCore) -> Patch:
+    """Choose the patch that takes the fewest instructions for the image."""
+    kept = _kept(window, core)
+    patches = [
+        Patch(rows=rows, pixels=pixels)
+        for rows in range(1, min(window.output_height, _MOST_ROWS) + 1)
+        for pixels in range(1, min(window.output_width, _MOST_PIXELS) + 1)
+        if rows * pixels + kept + min(_seen(window, 1, pixels), 4) + 2 <= core.registers
+    ]
+    return min(patches or [Patch(rows=1, pixels=1)], key=lambda patch: _cost(window, core, patch))
+
+
+def _kept(window: Window, core: VectorCore) -> int:
+    taps = window.kernel[0] * window.kernel[1]
+    return taps if taps <= _KEPT_WEIGHTS and taps + 4 <= core.registers else 1
+
+
+def _seen(window: Window, axis: int, results: int) -> int:
+    """How many inputs neighbouring results see along an axis."""
+    return (results - 1) * window.stride[axis] + (window.kernel[axis] - 1) * window.dilation[axis] + 1
+
+
+def _cost(window: Window, core: VectorCore, patch: Patch) -> float:
+    taps = window.kernel[0] * window.kernel[1]
+    rows, rows_left = divmod(window.output_height, patch.rows)
+    columns, columns_left = divmod(window.output_width, patch.pixels)
+    total = 0.0
+    for row_count, r in ((rows, patch.rows), (1, rows_left)):
+        if not (row_count and r):
+            continue
+        total += row_count * (taps + _TILE_COST)
+        for count, p in ((columns, patch.pixels), (1, columns_left)):
+            loads = len(_columns_seen(window, p)) * _seen(window, 0, r)
+            again = taps if _kept(window, core) == 1 else 0
+            total += row_count * count * (p > 0) * (loads + again + r * p * (taps + 3) + _TILE_COST)
+    return total
+
+
+def _columns_seen(window: Window, pixels: int) -> list[int]:
+    """The columns that a patch reads of each row of input."""
+    stride, dilation = window.stride[1], window.dilation[1]
+    return sorted({p * stride + tap * dilation for p in range(pixels) for tap in range(window.kernel[1])})
+
+
+def pack(weights: Array, core: VectorCore) -> Array:
+    """Pack weights (channels, 1, rows, columns) as (vectors, taps, lanes), the last vector filled with zeros."""
+    channels = weights.shape[0]
+    flat = np.pad(weights.reshape(channels, -1), ((0, -channels % core.width), (0, 0)))
+    return np.ascontiguousarray(np.moveaxis(flat.reshape(-1, core.width, flat.shape[1]), 1, 2)).ravel()
+
+
+def pack_bias(bias: Array, core: VectorCore) -> Array:
+    """Fill the biases up to whole vectors."""
+    return np.pad(bias.ravel(), (0, -bias.size % core.width)).astype(np.float32)
+
+
+def kernel(name: str, layer: Depthwise, core: VectorCore) -> CKernel:
+    """Write the kernel: (x, weights, [bias], [other], y, [image with its border])."""
+    window = layer.window
+    border = vector_border.Border(window=window, planes=layer.planes)
+    parameters = ["const float *restrict x", "const float *restrict w"]
+    parameters += ["const float *restrict c"] if layer.has_bias else []
+    parameters += ["const float *restrict z"] if layer.finish.adds else []
+    parameters += ["float *restrict y", *(["float *restrict image"] if border.copies else [])]
+    body = [f"const float *const in = {'image' if border.copies else 'x'};", *_image(layer, core)]
+    body = [*border.text(), *body]
+    if layer.batch > 1:
+        results = window.output_height * window.output_width * window.channels
+        body += [f"x += {window.height * window.width * window.channels};", f"y += {results};"]
+        body += [f"z += {results};"] if layer.finish.adds else []
+        body = loop("n", layer.batch, body)
+    text = "\n".join([f"{c_text.wrapped(f'KERNEL void {name}(', parameters)}) {{", *indented(body), "}", ""])
+    return CKernel(name=name, source=text, workspaces=(border.bytes,) if border.copies else ())
+
+
+def _image(layer: Depthwise, core: VectorCore) -> list[str]:
+    """The loops over bands of rows, vectors of channels and patches."""
+    window = layer.window
+    patch = choose_patch(window, core)
+    full, rest = divmod(window.output_height, patch.rows)
+    vectors, some = divmod(window.channels, core.width)
+    lines: list[str] = []
+    for bands, rows, first_row in ((full, patch.rows, 0), (1 if rest else 0, rest, full * patch.rows)):
+        body: list[str] = []
+        for blocks, first, last in ((vectors, 0, 0), (1 if some else 0, vectors, some)):
+            one = _band(layer, core, Patch(rows=rows, pixels=patch.pixels), (bands, first_row), (blocks, first, last))
+            body += loop("block", blocks, one) if blocks else []
+        lines += loop("band", bands, body) if bands else []
+    return lines
+
+
+def _band(
+    layer: Depthwise, core: VectorCore, patch: Patch, band: tuple[int, int], block: tuple[int, int, int]
+) -> list[str]:
+    """A band of rows of one vector of channels: its weights, then its patches."""
+    window, (bands, first_row), (blocks, first, last) = layer.window, band, block
+    taps = window.kernel[0] * window.kernel[1]
+    row_step = patch.rows * window.stride[0] * window.row_elements
+    results_row = window.output_width * window.channels
+    channel = first * core.width
+
+    def at(base: str, constant: int, band_step: int, block_step: int) -> str:
+        used = [("band", band_step)] if bands > 1 else []
+        return offset(terms(base, *used, *([("block", block_step)] if blocks > 1 else [])), constant)
+
+    result = first_row * results_row + channel
+    seen = first_row * window.stride[0] * window.row_elements + channel
+    lines = [
+        f"const float *const from = {at('in', seen, row_step, core.width)};",
+        f"const float *const weights = {at('w', channel * taps, 0, core.width * taps)};",
+        f"float *const to = {at('y', result, patch.rows * results_row, core.width)};",
+    ]
+    if layer.finish.adds:
+        lines += [f"const float *const other = {at('z', result, patch.rows * results_row, core.width)};"]
+    zeros = f"({core.vec}){{0}}"
+    bias = core.call("load", at("c", channel, 0, core.width)) if layer.has_bias else zeros
+    lines += [f"const {core.vec} first = {bias};"]
+    kept = _kept(window, core) > 1
+    if kept:
+        lines += [
+            f"const {core.vec} w{tap} = {core.call('load', offset('weights', tap * core.width))};"
+            for tap in range(taps)
+        ]
+    full, rest = divmod(window.output_width, patch.pixels)
+    for count, pixels, start in ((full, patch.pixels, 0), (1 if rest else 0, rest, full * patch.pixels)):
+        if count:
+            lines += loop("tile", count, _patch(layer, core, Patch(rows=patch.rows, pixels=pixels), count, start, last))
+    return lines
+
+
+def _patch(layer: Depthwise, core: VectorCore, patch: Patch, count: int, start: int, last: int) -> list[str]:
+    """Compute one patch; of its channels only the first `last` are there, or all where that is 0."""
+    window, channels = layer.window, layer.window.channels
+    step = window.stride[1] * channels
+    tiles = [("tile", patch.pixels * step)] if count > 1 else []
+    lines = [f"const float *const a = {offset(terms('from', *tiles), start * step)};"]
+    lines += [f"{core.vec} sum{r}_{p} = first;" for r in range(patch.rows) for p in range(patch.pixels)]
+    for y in range(_seen(window, 0, patch.rows)):
+        lines += _row(layer, core, patch, y, last)
+    for r in range(patch.rows):
+        for p in range(patch.pixels):
+            lines += _store(layer, core, (r, p), (count, start, patch.pixels), last)
+    return lines
+
+
+def _row(layer: Depthwise, core: VectorCore, patch: Patch, y: int, last: int) -> list[str]:
+    """Take what a patch sees of one row of input."""
+    window = layer.window
+    uses = [
+        (r, tap)
+        for r in range(patch.rows)
+        for tap in range(window.kernel[0])
+        if r * window.stride[0] + tap * window.dilation[0] == y
+    ]
+    if not uses:
+        return []
+    lines = []
+    for x in _columns_seen(window, patch.pixels):
+        place = offset("a", y * window.row_elements + x * window.channels)
+        value = core.call("load_some", place, f"{last}u") if last else core.call("load", place)
+        lines.append(f"const {core.vec} x{x} = {value};")
+    kept = _kept(window, core) > 1
+    for r, tap_y in uses:
+        for tap_x in range(window.kernel[1]):
+            tap = tap_y * window.kernel[1] + tap_x
+            weight = f"w{tap}" if kept else core.call("load", offset("weights", tap * core.width))
+            for p in range(patch.pixels):
+                x = p * window.stride[1] + tap_x * window.dilation[1]
+                lines.append(core.accumulate(f"sum{r}_{p}", f"x{x}", weight))
+    return ["{", *indented(lines), "}"]
+
+
+def _store(
+    layer: Depthwise, core: VectorCore, at: tuple[int, int], tiles: tuple[int, int, int], last: int
+) -> list[str]:
+    """Finish and store one vector of results."""
+    channels = layer.window.channels
+    (r, p), (count, start, pixels) = at, tiles
+    place = r * layer.window.output_width * channels + (start + p) * channels
+    index = [("tile", pixels * channels)] if count > 1 else []
+    other = offset(terms("other", *index), place)
+    value = core.call("load_some", other, f"{last}u") if last else core.call("load", other)
+    lines = layer.finish.statements(core, f"sum{r}_{p}", value)
+    target = offset(terms("to", *index), place)
+    stored = core.call("store_some", target, f"sum{r}_{p}", f"{last}u") if last else None
+    return [*lines, f"{stored or core.call('store', target, f'sum{r}_{p}')};"]

@@ -1,0 +1,208 @@
+"""Convolutions and matrix products over vectors of output channels, from images with channels last.
+
+Weights are packed beforehand: for each block of output channels, in the order in which its sums read them. What lies
+around a padded image is written with the image into a workspace first: that is one copy, for no test in the sums.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import chain
+
+import numpy as np
+
+from edgecompress.compile import c_text
+from edgecompress.compile.kernels import vector_border
+from edgecompress.compile.kernels.vector_core import PLAIN, Finish, VectorCore, indented, loop, offset, terms
+from edgecompress.compile.kernels.vector_sums import Depth, Tile, choose_tile, tile_text
+from edgecompress.compile.kernels.window import Window
+from edgecompress.compile.program import CKernel
+from edgecompress.core.values import Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Product:
+    """A convolution, or a matrix product as one of 1x1 over a row of pixels.
+
+    `outputs` are output channels of all `groups`; `batch` images lie one after the other. `planes`: the image has
+    channels first. `finish` says what follows a sum.
+    """
+
+    window: Window
+    outputs: int
+    groups: int = 1
+    batch: int = 1
+    planes: bool = False
+    has_bias: bool = True
+    finish: Finish = PLAIN
+
+    @property
+    def depth(self) -> Depth:
+        """What one result sums up."""
+        window = self.window
+        rows = (window.kernel[0], window.dilation[0] * window.row_elements)
+        inputs = window.channels // self.groups
+        if self.groups == 1 and window.dilation[1] == 1:
+            return Depth(taps=(rows,), length=window.kernel[1] * inputs)
+        return Depth(taps=(rows, (window.kernel[1], window.dilation[1] * window.channels)), length=inputs)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates."""
+        return self.batch * self.window.output_height * self.window.output_width * self.outputs * self.depth.products
+
+
+def plan(product: Product, core: VectorCore) -> tuple[Product, Tile]:
+    """Bring a product to its shortest form, and choose its tile."""
+    product = _as_long_rows(product)
+    group_outputs = product.outputs // product.groups
+    return product, choose_tile(core, product.window.output_width, group_outputs, product.depth)
+
+
+def _as_long_rows(product: Product) -> Product:
+    """See the pixels of all images as one row where each result sees one pixel."""
+    if not product.window.is_pointwise:
+        return product
+    flat = replace(product.window.flattened(), width=product.window.height * product.window.width * product.batch)
+    return replace(product, window=flat, batch=1)
+
+
+def pack(weights: Array, product: Product, core: VectorCore) -> Array:
+    """Pack weights (outputs, inputs of a group, rows, columns) as the kernel reads them: (blocks, depth, channels).
+
+    The last block of a group is as wide as it has vectors; what is left of its last vector is zeros.
+    """
+    _, tile = plan(product, core)
+    group_outputs = product.outputs // product.groups
+    by_depth = np.moveaxis(weights, 1, -1).reshape(product.groups, group_outputs, -1)
+    missing = -group_outputs % core.width
+    by_depth = np.pad(by_depth, ((0, 0), (0, missing), (0, 0)))
+    step = tile.vectors * core.width
+    blocks = [
+        np.ascontiguousarray(group[start : start + step].T).ravel()
+        for group in by_depth
+        for start in range(0, group_outputs + missing, step)
+    ]
+    return np.concatenate(blocks).astype(np.float32)
+
+
+def pack_bias(bias: Array, product: Product, core: VectorCore) -> Array:
+    """Fill each group's biases up to whole vectors."""
+    by_group = bias.reshape(product.groups, -1)
+    return np.pad(by_group, ((0, 0), (0, -by_group.shape[1] % core.width))).ravel().astype(np.float32)
+
+
+def kernel(name: str, product: Product, core: VectorCore) -> CKernel:
+    """Write the kernel: (x, weights, [bias], [other], y, [image with its border])."""
+    product, tile = plan(product, core)
+    window = product.window
+    border = vector_border.Border(window=window, planes=product.planes)
+    parameters = ["const float *restrict x", "const float *restrict w"]
+    parameters += ["const float *restrict c"] if product.has_bias else []
+    parameters += ["const float *restrict z"] if product.finish.adds else []
+    parameters += ["float *restrict y", *(["float *restrict image"] if border.copies else [])]
+    body = [f"const float *const in = {'image' if border.copies else 'x'};", *_rows(product, tile, core)]
+    body = [*border.text(), *body]
+    if product.batch > 1:
+        body += [f"x += {window.height * window.width * window.channels};"]
+        results = window.output_height * window.output_width * product.outputs
+        body += [f"y += {results};", *([f"z += {results};"] if product.finish.adds else [])]
+        body = loop("n", product.batch, body)
+    text = "\n".join([f"{c_text.wrapped(f'KERNEL void {name}(', parameters)}) {{", *indented(body), "}", ""])
+    return CKernel(name=name, source=text, workspaces=(border.bytes,) if border.copies else ())
+
+
+def _rows(product: Product, tile: Tile, core: VectorCore) -> list[str]:
+    """The loops over groups, blocks of channels, rows and tiles of pixels.
+
+    Weights that fit half of the level 1 cache are read anew for each tile; otherwise each block of them for all tiles.
+    """
+    group_outputs = product.outputs // product.groups
+    columns = _cut(product.window.output_width, tile.pixels)
+    widths = _widths(group_outputs, tile, core)
+    rows = product.window.output_height
+    body: list[str] = []
+    if group_outputs * product.depth.products * 4 <= core.l1_bytes // 2:
+        for column in columns:
+            blocks = (loop("block", width.count, _tile(product, core, column, width)) for width in widths)
+            body += loop("tile", column.count, [*chain.from_iterable(blocks)])
+        body = loop("row", rows, body)
+    else:
+        for width in widths:
+            tiles = (loop("tile", column.count, _tile(product, core, column, width)) for column in columns)
+            body += loop("block", width.count, loop("row", rows, [*chain.from_iterable(tiles)]))
+    return loop("group", product.groups, body)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Cut:
+    """Neighbouring parts of one size: `count` of `size` from `first`. Of the last one of all only `last` is there."""
+
+    count: int
+    size: int
+    first: int
+    last: int = 0
+
+
+def _cut(whole: int, size: int) -> list[_Cut]:
+    """Cut into parts of one size, and what is left."""
+    full, rest = divmod(whole, size)
+    cuts = [_Cut(count=full, size=size, first=0), _Cut(count=1, size=rest, first=full * size)]
+    return [cut for cut in cuts if cut.count and cut.size]
+
+
+def _widths(outputs: int, tile: Tile, core: VectorCore) -> list[_Cut]:
+    """Cut a group's channels, in vectors; `last` is how many channels the last vector has, or 0 for all."""
+    vectors, partial = -(-outputs // core.width), outputs % core.width
+    if not partial:
+        return _cut(vectors, tile.vectors)
+    full = (vectors - 1) // tile.vectors  # the last block stores less than the others
+    first = full * tile.vectors
+    whole = [_Cut(count=full, size=tile.vectors, first=0)] if full else []
+    return [*whole, _Cut(count=1, size=vectors - first, first=first, last=partial)]
+
+
+def _tile(product: Product, core: VectorCore, column: _Cut, width: _Cut) -> list[str]:
+    """Where a tile's operands lie, and the tile."""
+    window, products, outputs = product.window, product.depth.products, product.outputs
+    group_outputs = outputs // product.groups
+    padded_outputs = -(-group_outputs // core.width) * core.width
+    step = window.stride[1] * window.channels
+    block_channels = width.size * core.width
+    first = width.first * core.width
+    counts = {"row": window.output_height, "tile": column.count, "block": width.count, "group": product.groups}
+
+    def at(base: str, constant: int, **steps: int) -> str:
+        used = [(name, distance) for name, distance in steps.items() if counts[name] > 1]
+        return offset(terms(base, *used), constant)
+
+    inputs = at(
+        "in",
+        column.first * step,
+        row=window.stride[0] * window.row_elements,
+        tile=column.size * step,
+        group=window.channels // product.groups,
+    )
+    place = {"row": window.output_width * outputs, "tile": column.size * outputs}
+    place |= {"block": block_channels, "group": group_outputs}
+    result = column.first * outputs + first
+    weights = {"block": block_channels * products, "group": padded_outputs * products}
+    lines = [
+        f"const float *const from = {inputs};",
+        f"const float *const weights = {at('w', first * products, **weights)};",
+    ]
+    if product.has_bias:
+        lines += [f"const float *const bias = {at('c', first, block=block_channels, group=padded_outputs)};"]
+    if product.finish.adds:
+        lines += [f"const float *const other = {at('z', result, **place)};"]
+    lines += [f"float *const to = {at('y', result, **place)};"]
+    return lines + tile_text(
+        core,
+        Tile(pixels=column.size, vectors=width.size),
+        product.depth,
+        pixel_step=step,
+        channels=outputs,
+        finish=product.finish,
+        last=width.last,
+        has_bias=product.has_bias,
+    )
