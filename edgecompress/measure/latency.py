@@ -2,58 +2,157 @@
 
 from __future__ import annotations
 
+import math
 import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from edgecompress.core.bundle import Bundle
 from edgecompress.core.device import Device
-from edgecompress.core.values import Evidence, Measurement, Measurements
-from edgecompress.measure import _clock, _outputs
+from edgecompress.core.values import Array, BoardState, Conditions, Evidence, Measurement, Measurements
+from edgecompress.measure import _clock, _conditions, _outputs, _steady
 
-TIMED_A_CALL = 5
+COUNTED_A_CALL = 5
+"""An emulator counts the same instructions every time; a few inferences show that it does."""
+FIRST_TIMED = 5
+"""So many tell how long an inference takes, and with that how many to take."""
+LEAST_SAMPLES, LEAST_S = 200, 1.0
+"""A 99th percentile needs some hundred samples; a clock needs a second to show that it moves."""
+MOST_SAMPLES, MOST_S = 5_000, 20.0
+"""Nobody waits longer for a slow network; more samples of a fast one tell nothing new."""
+CALL_S = 2.0
+MOST_DRIFT = 0.1
+"""Where the last quarter is this much slower or faster than the first, there is no steady state to quote."""
+
+Sample = Mapping[str, Array]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Series:
+    """Ticks of inferences in order, the first one of every call left out, and the board around them."""
+
+    ticks: tuple[int, ...]
+    calls: int
+    threads: int
+    before: BoardState | None = None
+    after: BoardState | None = None
 
 
 def read(device: Device, bundle: Bundle, evidence: Evidence) -> Measurements:
-    """Time `evidence.repeat` inferences of the first test vector; the value is the median.
+    """Time inferences of the first test vector; the value is the median of the steady state.
 
-    Executed instructions on an emulated device, microseconds by the device's own clock on a real one; the other of
-    the two metrics is there as missing, with the reason.
+    Executed instructions on an emulated device, exactly `evidence.repeat` times. Microseconds by the device's own clock
+    on a real one: at least `evidence.repeat` times, at least 200 times and for a second, unless that takes more than
+    20 s. The other of the two metrics is there as missing, with the reason.
     """
     inputs, _ = bundle.vectors()
     sample = _outputs.one(inputs, 0)
+    clock = _clock.of(device)
+    if clock.ticks_per_second is not None:
+        series = _time(device, sample, evidence, clock.ticks_per_second)
+        return _timed(series, clock, clock.ticks_per_second)
+    if clock.instructions_per_tick is not None:
+        return _counted(_count(device, sample, evidence), clock, clock.instructions_per_tick)
+    return Measurements(metrics=(_missing("latency_instructions", clock), _missing("latency_us", clock)))
+
+
+def _count(device: Device, sample: Sample, evidence: Evidence) -> _Series:
     ticks: list[int] = []
     calls = 0
     while len(ticks) < evidence.repeat:
         evidence.progress("time inferences", len(ticks), evidence.repeat)
-        timed = min(TIMED_A_CALL, evidence.repeat - len(ticks))
-        ticks.extend(device.run(sample, repeat=1 + timed).ticks[1:])
+        ticks += _call(device, sample, min(COUNTED_A_CALL, evidence.repeat - len(ticks)))
         calls += 1
     evidence.progress("time inferences", evidence.repeat, evidence.repeat)
-    clock = _clock.of(device)
-    conditions = {
-        "input": "test vector 0",
-        "inferences": str(len(ticks)),
-        "warm-up": f"{calls} more inferences, the first of each call, not counted",
-        "resolution": clock.resolution,
-    }
-    return Measurements(
-        metrics=(
-            _metric("latency_instructions", "instructions", clock.instructions(ticks), clock, conditions),
-            _metric("latency_us", "us", clock.microseconds(ticks), clock, conditions),
-        )
-    )
+    return _Series(ticks=tuple(ticks), calls=calls, threads=1)
 
 
-def _metric(
-    name: str, unit: str, samples: tuple[float, ...] | None, clock: _clock.Clock, conditions: dict[str, str]
-) -> Measurement:
-    if samples is None:
-        return Measurement(metric=name, unit=unit, value=None, how=clock.how, missing=clock.why_missing[unit])
-    return Measurement(
-        metric=name,
-        unit=unit,
+def _time(device: Device, sample: Sample, evidence: Evidence, rate_hz: float, threads: int = 1) -> _Series:
+    before = _conditions.look(device)
+    ticks = _call(device, sample, FIRST_TIMED)
+    calls = 1
+    each_s = statistics.median(ticks) / rate_hz
+    wanted = _enough(each_s, evidence.repeat)
+    a_call = max(1, int(CALL_S / each_s)) if each_s else wanted
+    while len(ticks) < wanted:
+        evidence.progress("time inferences", len(ticks), wanted)
+        ticks += _call(device, sample, min(a_call, wanted - len(ticks)))
+        calls += 1
+    evidence.progress("time inferences", wanted, wanted)
+    after = _conditions.look(device)
+    return _Series(ticks=tuple(ticks), calls=calls, threads=threads, before=before, after=after)
+
+
+def _call(device: Device, sample: Sample, count: int) -> list[int]:
+    """Time `count` inferences after one that brings code and weights into the caches."""
+    return list(device.run(sample, repeat=1 + count).ticks[1:])
+
+
+def _enough(each_s: float, repeat: int) -> int:
+    """How many inferences to time when one takes so long."""
+    if each_s <= 0:
+        return max(repeat, MOST_SAMPLES)
+    wanted = max(LEAST_SAMPLES, math.ceil(LEAST_S / each_s))
+    return max(repeat, min(wanted, MOST_SAMPLES, math.ceil(MOST_S / each_s)))
+
+
+def _counted(series: _Series, clock: _clock.Clock, instructions_per_tick: float) -> Measurements:
+    samples = tuple(tick * instructions_per_tick for tick in series.ticks)
+    counted = Measurement(
+        metric="latency_instructions",
+        unit="instructions",
         value=statistics.median(samples),
         samples=samples,
         how=clock.how,
         instrument=clock.instrument,
-        conditions=conditions,
+        conditions=_conditions_of(series, clock),
     )
+    return Measurements(metrics=(counted, _missing("latency_us", clock)))
+
+
+def _timed(series: _Series, clock: _clock.Clock, rate_hz: float) -> Measurements:
+    samples = tuple(tick / rate_hz * 1e6 for tick in series.ticks)
+    left_out = _steady.warm_up(samples)
+    steady = samples[left_out:]
+    drift = _steady.drift(steady)
+    run = _conditions.of_run("latency", series.before, series.after, threads=series.threads)
+    timed = Measurement(
+        metric="latency_us",
+        unit="us",
+        value=statistics.median(steady),
+        samples=samples,
+        warm_up=left_out,
+        percentiles=_steady.percentiles(steady),
+        how=clock.how,
+        instrument=clock.instrument,
+        conditions={**_conditions_of(series, clock, left_out), "drift": f"{drift:+.1%} from first to last quarter"},
+        void="; ".join(_reasons(run, drift)) or None,
+    )
+    runs = (run,) if run is not None else ()
+    return Measurements(metrics=(_missing("latency_instructions", clock), timed), conditions=runs)
+
+
+def _conditions_of(series: _Series, clock: _clock.Clock, left_out: int = 0) -> dict[str, str]:
+    warm_up = f"{series.calls} more inferences, the first of each call, not counted"
+    if left_out:
+        warm_up += f"; then the first {left_out} until the steady state (MSER-5)"
+    return {
+        "input": "test vector 0",
+        "threads": str(series.threads),
+        "inferences": str(len(series.ticks)),
+        "warm-up": warm_up,
+        "resolution": clock.resolution,
+    }
+
+
+def _reasons(run: Conditions | None, drift: float) -> list[str]:
+    """Why the figure is void: the board's state, and that it never became steady."""
+    reasons = [run.void] if run is not None and run.void is not None else []
+    if abs(drift) > MOST_DRIFT:
+        reasons.append(f"it drifted by {drift:+.1%} during the run: there is no steady state")
+    return reasons
+
+
+def _missing(name: str, clock: _clock.Clock) -> Measurement:
+    unit = name.removeprefix("latency_")
+    return Measurement(metric=name, unit=unit, value=None, how=clock.how, missing=clock.why_missing[unit])

@@ -7,9 +7,10 @@ import statistics
 from edgecompress.core.bundle import Bundle, Layer
 from edgecompress.core.device import Device
 from edgecompress.core.values import Evidence, LayerMeasurement, Measurements
-from edgecompress.measure import _clock, _outputs
+from edgecompress.measure import _clock, _conditions, _outputs
 
-REPEAT = 5
+COUNTED, TIMED = 5, 20
+"""Inferences: an emulator counts the same every time, a clock does not."""
 
 
 def read(device: Device, bundle: Bundle, evidence: Evidence) -> Measurements:
@@ -19,16 +20,21 @@ def read(device: Device, bundle: Bundle, evidence: Evidence) -> Measurements:
     and a tick is rounded at each.
     """
     inputs, _ = bundle.vectors()
+    before = _conditions.look(device)
     evidence.progress("profile layers", 0, 1)
-    ticks = device.profile(_outputs.one(inputs, 0), REPEAT)
+    ticks = device.profile(_outputs.one(inputs, 0), COUNTED if device.emulated else TIMED)
     evidence.progress("profile layers", 1, 1)
+    run = _conditions.of_run("layers", before, _conditions.look(device))
     clock = _clock.of(device)
+    void = None if run is None else run.void
+    each = zip(bundle.manifest.layers, ticks, strict=True)
     return Measurements(
-        layers=tuple(_layer(layer, taken, clock) for layer, taken in zip(bundle.manifest.layers, ticks, strict=True))
+        layers=tuple(_layer(layer, taken, clock, void) for layer, taken in each),
+        conditions=() if run is None else (run,),
     )
 
 
-def _layer(layer: Layer, ticks: tuple[int, ...], clock: _clock.Clock) -> LayerMeasurement:
+def _layer(layer: Layer, ticks: tuple[int, ...], clock: _clock.Clock, void: str | None) -> LayerMeasurement:
     instructions = clock.instructions(ticks)
     microseconds = clock.microseconds(ticks)
     return LayerMeasurement(
@@ -39,4 +45,5 @@ def _layer(layer: Layer, ticks: tuple[int, ...], clock: _clock.Clock) -> LayerMe
         instructions=None if instructions is None else statistics.median(instructions),
         microseconds=None if microseconds is None else statistics.median(microseconds),
         macs=layer.macs,
+        void=void,
     )

@@ -64,7 +64,7 @@ class Described:
 
 @dataclass(kw_only=True, eq=False)
 class FakeDevice:
-    """Answers at once. An inference takes 100 ticks, the first one of each call 900."""
+    """Answers at once. An inference takes `inference_ticks`, a call's first one 900, those in `outliers` others."""
 
     target: Target
     emulated: bool
@@ -75,6 +75,9 @@ class FakeDevice:
     board: Board | None = None
     network: Callable[[Array], Array] = rounded
     runs: int = 0
+    inference_ticks: int = 100
+    outliers: dict[int, int] = field(default_factory=dict)
+    timed: int = 0
     profiled: tuple[tuple[int, ...], ...] = ((10, 12, 11), (80, 82, 90))
     asked: list[Mapping[str, Array]] = field(default_factory=list)
 
@@ -84,7 +87,10 @@ class FakeDevice:
     def run(self, inputs: Mapping[str, Array], repeat: int = 1) -> Run:
         self.runs += repeat
         self.asked.append(inputs)
-        return Run(outputs={"y": self.network(inputs["x"])}, ticks=(900,) + (100,) * (repeat - 1))
+        numbers = range(self.timed, self.timed + repeat - 1)
+        self.timed = numbers.stop
+        ticks = (self.outliers.get(number, self.inference_ticks) for number in numbers)
+        return Run(outputs={"y": self.network(inputs["x"])}, ticks=(900, *ticks))
 
     def profile(self, inputs: Mapping[str, Array], repeat: int) -> tuple[tuple[int, ...], ...]:
         return self.profiled

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import fake_boards
+from fake_boards import telling
+
 from edgecompress.core.values import Evidence, Measurement, Measurements
 from edgecompress.measure import latency, layers
 
@@ -52,6 +55,74 @@ def test_every_timed_sample_is_kept_and_every_warm_up_left_out(board: Any, bundl
     assert found.samples == (4_000,) * 12
     assert board.runs == 12 + 3
     assert found.conditions["warm-up"] == "3 more inferences, the first of each call, not counted"
+
+
+def test_a_real_clock_is_read_for_a_second_or_as_often_as_is_useful(
+    process: Any, bundle: Any, evidence: Evidence
+) -> None:
+    for ticks, samples in ((100, 5_000), (1_000, 1_000), (10_000, 200), (500_000, 40), (5_000_000, 12)):
+        process.inference_ticks = ticks
+
+        found = named(latency.read(process, bundle, evidence), "latency_us")
+
+        assert (len(found.samples), found.value) == (samples, ticks)
+
+
+def test_a_time_has_its_percentiles(process: Any, bundle: Any, evidence: Evidence) -> None:
+    process.inference_ticks = 10_000
+    process.outliers = {20: 12_000, 40: 15_000, 60: 30_000}
+
+    found = named(latency.read(process, bundle, evidence), "latency_us")
+
+    assert found.percentiles == {
+        "min": 10_000, "median": 10_000, "p90": 10_000, "p95": 10_000, "p99": 12_000, "max": 30_000
+    }  # fmt: skip
+    assert found.samples.count(30_000) == 1
+    assert found.conditions["drift"] == "+0.0% from first to last quarter"
+
+
+def test_samples_before_the_steady_state_are_kept_and_do_not_count(
+    process: Any, bundle: Any, evidence: Evidence
+) -> None:
+    process.inference_ticks = 10_000
+    process.outliers = dict.fromkeys(range(31), 14_000)
+
+    found = named(latency.read(process, bundle, evidence), "latency_us")
+
+    assert (len(found.samples), found.warm_up) == (200, 30)
+    assert found.conditions["warm-up"].endswith("not counted; then the first 30 until the steady state (MSER-5)")
+    assert (found.value, found.void) == (10_000, None)
+
+
+def test_a_time_that_never_becomes_steady_is_void(process: Any, bundle: Any, evidence: Evidence) -> None:
+    process.inference_ticks = 10_000
+    process.outliers = {index: 10_000 + 20 * index for index in range(300)}
+
+    found = named(latency.read(process, bundle, evidence), "latency_us")
+
+    assert found.void == "it drifted by +28.6% during the run: there is no steady state"
+
+
+def test_a_time_taken_on_a_throttled_board_is_void_and_so_are_its_layers(
+    process: Any, bundle: Any, evidence: Evidence
+) -> None:
+    process.board = telling(fake_boards.pi4(), "vcgencmd get_throttled", "throttled=0x4\n")
+
+    timed = latency.read(process, bundle, evidence)
+    profiled = layers.read(process, bundle, evidence)
+
+    assert named(timed, "latency_us").void == "throttled now (get_throttled)"
+    assert [run.run for run in (*timed.conditions, *profiled.conditions)] == ["latency", "layers"]
+    assert {layer.void for layer in profiled.layers} == {"throttled now (get_throttled)"}
+
+
+def test_the_instructions_of_an_emulated_board_are_never_void(board: Any, bundle: Any, evidence: Evidence) -> None:
+    board.board = telling(fake_boards.pi4(), "vcgencmd get_throttled", "throttled=0x4\n")
+
+    found = latency.read(board, bundle, evidence)
+
+    assert named(found, "latency_instructions").void is None
+    assert found.conditions == ()
 
 
 def test_progress_is_told_from_nothing_to_all(board: Any, bundle: Any, evidence: Evidence) -> None:
