@@ -26,7 +26,6 @@ OBJECTS = Path("objects")
 
 COMMON_FLAGS = (
     "-std=c11",
-    "-g",
     "-pipe",  # no temporary files outside the bundle's folder
     "-ffp-contract=off",  # no fused multiply-add: the same float bytes on every core
     "-fno-strict-aliasing",  # kernels look at int8 tensors as words
@@ -38,7 +37,9 @@ NETWORK_FLAGS = ("-O3",)
 SMALL_NETWORK_FLAGS = ("-O2",)
 """For mode size. With -Os generic kernels are larger and take twice the instructions (gcc 12, kws on Cortex-M3)."""
 RUNTIME_FLAGS = ("-Os",)
-LINUX_FLAGS = (
+BARE_FLAGS = ("-g",)
+REFERENCE_FLAGS = ("-g",)
+LINUX_FLAGS = (  # without -g: names stay, so a debugger and a profiler find the layers, and the upload is small
     "-fno-pie",
     "-fno-stack-protector",  # its failure would be reported through a C library
     "-fno-unwind-tables",
@@ -49,7 +50,6 @@ LINUX_LINK_FLAGS = (
     "-nostdlib",  # ports/linux needs none: nothing of the program depends on what the device has
     "-Wl,--build-id=none",
     "-Wl,-z,noexecstack",
-    "-Wl,--strip-debug",  # names stay: a debugger and a profiler find the layers
 )
 
 SANITIZER_FLAGS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
@@ -121,16 +121,14 @@ def network_flags(*, small: bool) -> tuple[str, ...]:
 
 def device_flags(target: Target, compiler: Compiler, *, small: bool = False) -> tuple[str, ...]:
     """Every flag that decides what the device's program holds, the CPU's first."""
-    system = LINUX_FLAGS if target.system == "linux" else ()
-    return (*compiler.cpu_flags, *COMMON_FLAGS, *system, *network_flags(small=small), *RUNTIME_FLAGS)
+    return (*compiler.cpu_flags, *COMMON_FLAGS, *_system_flags(target), *network_flags(small=small), *RUNTIME_FLAGS)
 
 
 def build_device_program(
     bundle_folder: Path, network: Network, target: Target, compiler: Compiler, runtime: Runtime, output: Path
 ) -> None:
     """Compile a network with the runtime for the target and link it into `output`."""
-    system = LINUX_FLAGS if target.system == "linux" else ()
-    words = [*compiler.command, *system]
+    words = [*compiler.command, *_system_flags(target)]
     flags = network_flags(small=network.small)
     objects = _compile_all(bundle_folder, network, runtime, words, optimization_of_network=flags)
     link_flags = ["-Wl,--gc-sections", *(LINUX_LINK_FLAGS if target.system == "linux" else ())]
@@ -149,6 +147,10 @@ def reference_flags(target: Target) -> tuple[str, ...]:
     return ("-mfma", "-mavx2") if "fma" in target.features and {"fma", "avx2"} <= _x86_features() else ()
 
 
+def _system_flags(target: Target) -> tuple[str, ...]:
+    return LINUX_FLAGS if target.system == "linux" else BARE_FLAGS
+
+
 def _x86_features() -> frozenset[str]:
     cpuinfo = Path("/proc/cpuinfo")
     text = cpuinfo.read_text() if cpuinfo.is_file() else ""
@@ -161,7 +163,7 @@ def build_reference(
     """Compile a network for this machine with a main that reads samples on stdin; with sanitizers when asked for."""
     extra = SANITIZER_FLAGS if sanitize else ()
     runtime = find_runtime(REFERENCE_PORT)
-    words = [HOST_COMPILER, *flags, *extra]
+    words = [HOST_COMPILER, *REFERENCE_FLAGS, *flags, *extra]
     objects = _compile_all(bundle_folder, network, runtime, words, optimization_of_network=("-O2",))
     output_path = bundle_folder / output
     output_path.parent.mkdir(parents=True, exist_ok=True)
