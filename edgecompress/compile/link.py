@@ -39,7 +39,8 @@ SMALL_NETWORK_FLAGS = ("-O2",)
 RUNTIME_FLAGS = ("-Os",)
 BARE_FLAGS = ("-g",)
 REFERENCE_FLAGS = ("-g",)
-LINUX_FLAGS = (  # without -g: names stay, so a debugger and a profiler find the layers, and the upload is small
+LINUX_FLAGS = (
+    "-g0",  # the names stay: a debugger and a profiler find the layers, and the upload is small
     "-fno-pie",
     "-fno-stack-protector",  # its failure would be reported through a C library
     "-fno-unwind-tables",
