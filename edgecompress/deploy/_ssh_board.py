@@ -7,16 +7,16 @@ from collections.abc import Sequence
 
 from edgecompress.core.board import Answer
 from edgecompress.deploy._ssh_command import NOT_EXECUTABLE, NOT_FOUND
-from edgecompress.deploy._ssh_connection import Connection
 from edgecompress.deploy._ssh_files import Files
+from edgecompress.deploy._ssh_shell import Shell
 
 
 class SshBoard:
-    """Reads by SFTP and starts programs by exec, over other channels than the program's."""
+    """Reads by SFTP and starts programs by a shell that stays, over other channels than the program's."""
 
-    def __init__(self, connection: Connection, files: Files) -> None:
-        self._connection = connection
+    def __init__(self, files: Files, shell: Shell) -> None:
         self._files = files
+        self._shell = shell
 
     def read(self, path: str) -> bytes | None:
         """Return the whole of a small file, or None."""
@@ -28,5 +28,5 @@ class SshBoard:
 
     def run(self, words: Sequence[str], *, timeout_s: float) -> Answer | None:
         """Run the program, or say with None that there is none."""
-        answer = self._connection.run(words, timeout_s=timeout_s)
+        answer = self._shell.run(words, timeout_s=timeout_s)
         return None if answer.exit_code in (NOT_EXECUTABLE, NOT_FOUND) else answer

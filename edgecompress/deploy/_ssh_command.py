@@ -13,20 +13,22 @@ from collections.abc import Sequence
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
 """The exit codes of `exec` for a file that cannot be executed and one that is not there (POSIX, 2.8.2)."""
 
+Words = Sequence[str | bytes]
+
 # For each word: decode it and put it back at the end. The `_` keeps newlines that a substitution would drop.
-DECODE = 'LC_ALL=C; for w do shift; w=$(printf "%b_" "$w"); set -- "$@" "${w%_}"; done; unset LC_ALL; '
+EXECUTE = 'LC_ALL=C; for w do shift; w=$(printf "%b_" "$w"); set -- "$@" "${w%_}"; done; unset LC_ALL; exec "$@"'
 
 
-def command(words: Sequence[str | bytes]) -> str:
+def command(words: Words) -> str:
     """Return the string that executes the words, the first of them a program's path or a name on PATH."""
-    return _string(DECODE + 'exec "$@"', words)
+    return script_command(EXECUTE, *(octal(word).decode() for word in words))
 
 
-def quiet_command(words: Sequence[str | bytes]) -> str:
-    """The same with stderr thrown away, so that nobody has to read it."""
-    return _string(DECODE + 'exec "$@" 2>/dev/null', words)
+def script_command(script: str, *words: str) -> str:
+    """Return the string that runs one of our constant scripts with `$1` and so on from `words`."""
+    return f"exec /bin/sh -c '{script}' sh " + " ".join(f"'{word}'" for word in words)
 
 
-def _string(script: str, words: Sequence[str | bytes]) -> str:
-    encoded = " ".join("'" + "".join(rf"\0{byte:03o}" for byte in os.fsencode(word)) + "'" for word in words)
-    return f"exec /bin/sh -c '{script}' sh {encoded}"
+def octal(word: str | bytes) -> bytes:
+    """Write each byte of a word as `printf %b` reads it."""
+    return b"".join(b"\\0%03o" % byte for byte in os.fsencode(word))

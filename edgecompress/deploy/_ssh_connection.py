@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import logging
 import socket
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
 import paramiko
 
-from edgecompress.core.board import Answer
 from edgecompress.core.errors import EdgecompressError, UnreachableError, WrongDeviceError
 from edgecompress.deploy import _ssh_known_hosts as known_hosts
-from edgecompress.deploy._ssh_command import command, quiet_command
+from edgecompress.deploy._ssh_command import Words, command
 from edgecompress.deploy._ssh_endpoint import Endpoint
 from edgecompress.deploy._ssh_known_hosts import HostKey, Verdict
 
@@ -25,13 +23,9 @@ LOGIN_TIMEOUT_S = 30.0
 """Of each of: the server's banner, the key exchange, the authentication. A Raspberry Pi Zero takes seconds for each."""
 CHANNEL_TIMEOUT_S = 15.0
 KEEPALIVE_S = 5.0
-READ_BYTES = 32768
-MOST_ANSWER_BYTES = 1 << 20
 
 # paramiko reports every refusal with a traceback of its own thread; our errors say the same in one line.
 WIRE_LOG = f"{__name__}.wire"
-Words = Sequence[str | bytes]
-
 RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
 
 
@@ -88,26 +82,14 @@ class Connection:
 
     def start(self, words: Words) -> Any:
         """Start a program and return its channel; the words never pass a shell (deploy/_ssh_command)."""
-        with self.lost_when_it_breaks():
-            channel = self._open_channel()
-            channel.exec_command(command(words))
-            return channel
+        return self.start_command(command(words))
 
-    def run(self, words: Words, *, timeout_s: float) -> Answer:
-        """Run a program to its end, without input. Raises UnreachableError when it takes too long or says too much."""
-        deadline = time.monotonic() + timeout_s
+    def start_command(self, text: str) -> Any:
+        """Hand a command string to the user's login shell and return its channel."""
         with self.lost_when_it_breaks():
             channel = self._open_channel()
-            try:
-                channel.exec_command(quiet_command(words))
-                channel.shutdown_write()
-                return Answer(stdout=_read_all(channel, words, deadline), exit_code=_exit_code(channel, deadline))
-            except TimeoutError as error:
-                raise UnreachableError(
-                    f"{_shown(words[0])} on {self.endpoint.shown} did not end within {timeout_s:g} s"
-                ) from error
-            finally:
-                channel.close()
+            channel.exec_command(text)
+            return channel
 
     @contextmanager
     def lost_when_it_breaks(self) -> Iterator[None]:
@@ -293,28 +275,6 @@ def _new_transport(sock: Any, **options: Any) -> Any:
     transport = paramiko.Transport(sock, **options)
     transport.set_log_channel(WIRE_LOG)
     return transport
-
-
-def _read_all(channel: Any, words: Words, deadline: float) -> bytes:
-    said = bytearray()
-    while True:
-        channel.settimeout(max(deadline - time.monotonic(), 0.001))
-        block = channel.recv(READ_BYTES)
-        if not block:
-            return bytes(said)
-        said += block
-        if len(said) > MOST_ANSWER_BYTES:
-            raise UnreachableError(f"{_shown(words[0])} printed more than {MOST_ANSWER_BYTES:,} bytes")
-
-
-def _exit_code(channel: Any, deadline: float) -> int:
-    if not channel.status_event.wait(max(deadline - time.monotonic(), 0.001)):
-        raise TimeoutError
-    return int(channel.exit_status)
-
-
-def _shown(word: str | bytes) -> str:
-    return repr(word.decode(errors="backslashreplace") if isinstance(word, bytes) else word)
 
 
 def _reason(error: BaseException) -> str:

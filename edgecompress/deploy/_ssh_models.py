@@ -265,7 +265,7 @@ class ModelFolder:
     def _hash(self, path: bytes, size: int) -> str:
         """The SHA-256 of a file on the board: computed there, or read back where sha256sum is missing."""
         limit_s = HASH_TIMEOUT_S + size / SLOWEST_HASH_BYTES_PER_S
-        answer = self._site.connection.run((b"sha256sum", path), timeout_s=limit_s)
+        answer = self._site.shell.run((b"sha256sum", path), timeout_s=limit_s)
         found = re.match(rb"\\?([0-9a-f]{64})\b", answer.stdout)  # a backslash says that the name was escaped
         if answer.exit_code == 0 and found:
             return found[1].decode()

@@ -10,6 +10,7 @@ from edgecompress.deploy._ssh_board import SshBoard
 from edgecompress.deploy._ssh_connection import Connection
 from edgecompress.deploy._ssh_endpoint import Endpoint
 from edgecompress.deploy._ssh_files import Files
+from edgecompress.deploy._ssh_shell import Shell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +19,7 @@ class Site:
 
     connection: Connection
     files: Files
+    shell: Shell
     board: SshBoard
     folder: bytes
 
@@ -30,7 +32,8 @@ class Site:
             folder = os.fsencode(endpoint.folder)
             if not folder.startswith(b"/"):
                 folder = files.home().rstrip(b"/") + b"/" + folder
-            return cls(connection=connection, files=files, board=SshBoard(connection, files), folder=folder)
+            shell = Shell(connection)
+            return cls(connection=connection, files=files, shell=shell, board=SshBoard(files, shell), folder=folder)
         except BaseException:
             connection.close()
             raise

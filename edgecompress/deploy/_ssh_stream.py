@@ -7,8 +7,8 @@ import threading
 import time
 
 from edgecompress.core.errors import StorageError, UnreachableError
-from edgecompress.deploy._ssh_command import NOT_EXECUTABLE, NOT_FOUND
-from edgecompress.deploy._ssh_connection import Connection, Words, send_signal
+from edgecompress.deploy._ssh_command import NOT_EXECUTABLE, NOT_FOUND, Words
+from edgecompress.deploy._ssh_connection import Connection, send_signal
 
 READ_BYTES = 65536
 LAST_BYTES = 4096

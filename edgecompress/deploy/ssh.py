@@ -6,7 +6,7 @@ over its stdin and stdout, and only then becomes the board's current version of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from edgecompress.core.board import Board
 from edgecompress.core.bundle import Bundle
@@ -25,8 +25,8 @@ from edgecompress.deploy._ssh_stream import ProgramStream
 class SshLink:
     """The program speaks the protocol over the stdin and stdout of a command.
 
-    `prefix` is executed with the program's path as its last word. `probed` is False for a board that only pretends to
-    be the target: what it says of itself is then not held against it.
+    `prefix` is executed with the program's path as its last word. `view` makes of the board what is
+    looked at: an imitation answers for its core where the machine below it would tell of itself.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class SshLink:
         emulated: bool = False,
         instructions_per_tick: float | None = None,
         prefix: Sequence[str] = (),
-        probed: bool = True,
+        view: Callable[[Board], Board] = lambda board: board,
     ) -> None:
         self.description = description or f"{target.name} at {endpoint.shown}"
         self.emulated = emulated
@@ -47,7 +47,7 @@ class SshLink:
         self._target = target
         self._endpoint = endpoint
         self._prefix = tuple(prefix)
-        self._probed = probed
+        self._view = view
         self._deployment: Deployment | None = None
         self._stream: ProgramStream | None = None
 
@@ -63,12 +63,11 @@ class SshLink:
         program = Program.of(bundle.program, bundle.manifest.build_id)
 
         def check(board: Board, folder: str) -> None:
-            if self._probed:
-                refuse_wrong_board(probe(board, folder), self._target, program.size)
+            refuse_wrong_board(probe(self._view(board), folder), self._target, program.size)
 
         self._deployment = Deployment(self._endpoint, program, bundle.manifest.name, check)
         site, path = self._deployment.place(progress)
-        self.board = site.board
+        self.board = self._view(site.board)
         self._stream = ProgramStream(site.connection, (*self._prefix, path))
         return self._stream
 
