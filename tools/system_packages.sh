@@ -33,6 +33,12 @@ find_missing() {
     if [ "$purpose" = test ]; then
         has git || need git
         has chromium || has chromium-browser || has google-chrome || need chromium
+        # The virtual boards loop:// and vm://. An ordinary user's PATH may lack sshd's folder.
+        has qemu-aarch64 || need qemu-user
+        has qemu-system-aarch64 || need qemu-system-arm
+        has sshd || [ -x /usr/sbin/sshd ] || need openssh-server
+        has ssh-keygen || need openssh-client
+        has mmdebstrap || need mmdebstrap
     fi
 }
 

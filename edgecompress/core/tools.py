@@ -25,6 +25,14 @@ DEBIAN_PACKAGES = {
     "gcc": "gcc libc6-dev",
     "cc": "gcc libc6-dev",
     "qemu-system-arm": "qemu-system-arm",
+    "qemu-system-aarch64": "qemu-system-arm",
+    "qemu-aarch64": "qemu-user",
+    "qemu-arm": "qemu-user",
+    "qemu-x86_64": "qemu-user",
+    "sshd": "openssh-server",
+    "ssh-keygen": "openssh-client",
+    "setpriv": "util-linux",
+    "apt-get": "apt",
 }
 LAST_LINES = 12
 VERSION_TIMEOUT_S = 30.0

@@ -1,0 +1,90 @@
+"""A virtual board that runs: QEMU with Debian's arm64 kernel, whose SSH server answers on a port of this machine."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from edgecompress.core import tools
+from edgecompress.deploy import _board_cpio, _board_keys
+from edgecompress.deploy._board_image import Image
+from edgecompress.deploy._board_keys import HOST, Keys
+from edgecompress.deploy._child import Child
+from edgecompress.deploy._ssh_endpoint import Endpoint
+
+PROGRAM = "qemu-system-aarch64"
+USER = "pi"
+FOLDER = "edgecompress"
+RAM_MIB = 512
+SSH_PORT = 22
+BOOT_TIMEOUT_S = 120.0
+
+HEADLESS = ("-display", "none", "-monitor", "none", "-serial", "stdio", "-nic", "none", "-no-reboot")
+# One instruction is one nanosecond of the board's time, as on the bare boards (deploy/qemu). Idle time passes as it
+# does outside (sleep=on, the default): with sleep=off, minutes of the board's time pass during a login.
+COUNT_INSTRUCTIONS = ("-icount", "shift=0")
+# Addresses that differ from boot to boot would change the count of instructions a little.
+KERNEL_WORDS = "console=ttyAMA0 quiet nokaslr norandmaps"
+
+
+class Machine:
+    """The emulator as a child process. It ends with `close`, and with this process, whatever ends that."""
+
+    def __init__(self, image: Image, cpu: str, emulator_args: tuple[str, ...]) -> None:
+        """Start it and wait until its SSH server answers.
+
+        Raises MissingToolError without QEMU, UnreachableError when the emulator ends or nothing answers in time.
+        """
+        self._scratch = tempfile.TemporaryDirectory(prefix="edgecompress-vm-")
+        self._image = image
+        self._cpu = cpu
+        self._emulator_args = emulator_args
+        self._child: Child | None = None
+        try:
+            self.endpoint = self._boot()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Switch it off; harmless twice."""
+        if self._child is not None:
+            self._child.close()
+            self._child = None
+        self._scratch.cleanup()
+
+    def _boot(self) -> Endpoint:
+        keys = _board_keys.make_keys(Path(self._scratch.name))
+        initrd = self._write_root(keys)
+        port = _board_keys.free_port()
+        self._child = Child(self._command(initrd, port), name="the virtual board", stdout_is_stream=False)
+        _board_keys.wait_until_it_answers(
+            port, timeout_s=BOOT_TIMEOUT_S, still_runs=self._refuse_ended, name="the virtual board"
+        )
+        initrd.unlink()
+        return keys.endpoint(USER, port, FOLDER)
+
+    def _refuse_ended(self) -> None:
+        """Raise UnreachableError with the emulator's last words when it has ended."""
+        if self._child is not None:
+            self._child.read(0.0)
+
+    def _write_root(self, keys: Keys) -> Path:
+        """Put the image's root and, behind it, this boot's keys into one file."""
+        own = _board_cpio.archive(
+            {
+                "etc/ssh/host_key": (0o600, keys.host_key.read_bytes()),
+                "etc/ssh/authorized_keys": (0o644, keys.authorized.read_bytes()),
+            }
+        )
+        path = keys.folder / "root.cpio"
+        path.write_bytes(self._image.root.read_bytes() + own)
+        return path
+
+    def _command(self, initrd: Path, port: int) -> list[str | Path]:
+        board = ("-machine", "virt", "-cpu", self._cpu, "-smp", "1", "-m", str(RAM_MIB))
+        system = ("-kernel", self._image.kernel, "-initrd", initrd, "-append", KERNEL_WORDS)
+        # restrict: the board sees no network but this one connection.
+        forward = f"user,id=net,restrict=on,hostfwd=tcp:{HOST}:{port}-:{SSH_PORT}"
+        network = ("-netdev", forward, "-device", "virtio-net-device,netdev=net", "-device", "virtio-rng-device")
+        return [tools.locate(PROGRAM), *board, *system, *HEADLESS, *network, *COUNT_INSTRUCTIONS, *self._emulator_args]
