@@ -105,11 +105,29 @@ def _gather(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> relax.Expr 
     return relax.op.take(data, relax.const(positive), axis=axis, mode="clip")
 
 
+def _split(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> relax.Expr:
+    """Cut along an axis: each part is a slice."""
+    data = inputs[0]
+    axis = int(attributes.get("axis", 0)) % data.ty.ndim
+    extent = int(data.ty.shape.values[axis])
+    if inputs[1] is not None:
+        sizes = [int(size) for size in inputs[1].value.numpy()]
+    else:
+        parts = int(attributes["tvm_custom"]["num_outputs"])
+        longest = -(-extent // parts)
+        sizes = [min(longest, extent - longest * part) for part in range(parts)]
+    ends = np.cumsum(sizes).tolist()
+    return relax.Tuple(
+        [relax.op.strided_slice(data, [axis], [end - size], [end]) for end, size in zip(ends, sizes, strict=True)]
+    )
+
+
 _CONVERTERS: dict[str, Callable[[Sequence[Any], Mapping[str, Any]], relax.Expr | None]] = {
     "Clip": _clip,
     "Dropout": _dropout,
     "Gather": _gather,
     "Pad": _pad,
     "Pow": _power,
+    "Split": _split,
     "Tile": _tile,
 }

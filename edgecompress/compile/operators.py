@@ -11,25 +11,22 @@ from onnx import numpy_helper
 from edgecompress.core.errors import ModelError
 from edgecompress.core.values import Model
 
-_INTEGER = """
-Abs Add AveragePool Clip Concat Constant Conv DequantizeLinear Dropout Elu Erf Exp Flatten Gemm GlobalAveragePool
-HardSigmoid HardSwish Identity LeakyRelu MatMul MaxPool Neg QuantizeLinear ReduceMean Relu Reshape Selu Sigmoid Softmax
-Softplus Squeeze Tanh Transpose Unsqueeze
+_FLOAT = """
+Abs Add And ArgMax ArgMin AveragePool BatchNormalization Cast Ceil Clip Concat Constant Conv ConvTranspose
+DepthToSpace Div Dropout Einsum Elu Equal Erf Exp Expand Flatten Floor Gather GatherElements Gelu Gemm
+GlobalAveragePool GlobalLpPool GlobalMaxPool Greater GreaterOrEqual GroupNormalization HardSigmoid HardSwish Hardmax
+Identity InstanceNormalization LayerNormalization LeakyRelu Less LessOrEqual Log LogSoftmax LpPool MatMul Max MaxPool
+Mean Min Mul Neg Not Or PRelu Pad Pow RMSNormalization Reciprocal ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp
+ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu Reshape Resize Round Selu Shrink Sigmoid Sign
+Slice Softmax Softplus Softsign SpaceToDepth Split Sqrt Squeeze Sub Sum Tanh ThresholdedRelu Tile Transpose Trilu
+Unsqueeze Where Xor
 """
 
-INTEGER = frozenset(_INTEGER.split())
-"""What a quantized network may hold."""
-
-_FLOAT_ONLY = """
-And ArgMax ArgMin BatchNormalization Cast Ceil ConvTranspose DepthToSpace Div Einsum Equal Expand Floor Gather
-GatherElements Gelu GlobalLpPool GlobalMaxPool Greater GreaterOrEqual GroupNormalization Hardmax InstanceNormalization
-LayerNormalization Less LessOrEqual Log LogSoftmax LpPool Max Mean Min Mul Not Or PRelu Pad Pow RMSNormalization
-Reciprocal ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMin ReduceProd ReduceSum ReduceSumSquare
-Resize Round Shrink Sign Slice Softsign SpaceToDepth Split Sqrt Sub Sum ThresholdedRelu Tile Trilu Where Xor
-"""
-
-FLOAT = (INTEGER - {"DequantizeLinear", "QuantizeLinear"}) | frozenset(_FLOAT_ONLY.split())
+FLOAT = frozenset(_FLOAT.split())
 """What a float network may hold. A test compiles every one of them and compares it with ONNX Runtime."""
+
+QUANTIZED = FLOAT | {"DequantizeLinear", "QuantizeLinear"}
+"""What a quantized network may hold; what has no integer kernel in it is computed with reals."""
 
 POWERS = (-1.0, 0.5, 1.0, 2.0, 3.0)
 """Exponents that need no logarithm."""
@@ -47,7 +44,6 @@ _ADVICE: Mapping[str, str] = {
     "MaxPool": "only its first output can be compiled, not the indices",
     "Pow": f"only the constant exponents {', '.join(f'{power:g}' for power in POWERS)} can be compiled",
 }
-_NO_INTEGER_FORM = "it has no int8 kernel; use another activation or layer, or compile the float network"
 
 
 def node_labels(graph: onnx.GraphProto) -> tuple[str, ...]:
@@ -63,7 +59,7 @@ def node_labels(graph: onnx.GraphProto) -> tuple[str, ...]:
 def check(model: Model) -> None:
     """Raise ModelError that lists every operator that cannot be compiled, its layers, and what to do."""
     graph = model.graph.graph
-    supported = INTEGER if model.is_quantized else FLOAT
+    supported = QUANTIZED if model.is_quantized else FLOAT
     constants = {tensor.name: tensor for tensor in graph.initializer}
     found: dict[str, list[str]] = {}
     for node, label in zip(graph.node, node_labels(graph), strict=True):
@@ -74,18 +70,12 @@ def check(model: Model) -> None:
     operators = "1 operator" if len(found) == 1 else f"{len(found)} operators"
     lines = [f"{model.name} holds {operators} that cannot be compiled:"]
     lines += [f"  {name}: {_layers(found[name])}" for name in sorted(found)]
-    advice = [f"{name}: {_advice(name, is_quantized=model.is_quantized)}" for name in sorted(found)]
+    advice = [f"{name}: {_ADVICE.get(name, _HOST)}" for name in sorted(found)]
     raise ModelError("\n".join(lines), hint="\n".join(advice))
 
 
 def _layers(labels: list[str]) -> str:
     return f"{'layer' if len(labels) == 1 else 'layers'} {', '.join(map(repr, labels))}"
-
-
-def _advice(name: str, *, is_quantized: bool) -> str:
-    if is_quantized and name in FLOAT - INTEGER:
-        return _NO_INTEGER_FORM
-    return _ADVICE.get(name, _HOST)
 
 
 def _fits(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> bool:

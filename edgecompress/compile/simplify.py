@@ -17,7 +17,7 @@ _VIEWS = {"relax.flatten", "relax.squeeze", "relax.expand_dims"}
 
 
 def simplify(imported: Imported) -> Imported:
-    """Fold constants and normalisations, read channels-last images in place, and split by slices.
+    """Fold constants and normalisations, and read channels-last images in place.
 
     The variables that stay keep their names; what is computed on the way is of the same ONNX nodes.
     """
@@ -58,8 +58,7 @@ class _Simplifier(PyExprMutator):  # type: ignore[misc]
         source = self._producer(item.tuple_value, "relax.nn.batch_norm")
         if source is not None and item.index == 0 and all(map(_is_constant, source.args[1:])):
             return self._batch_norm(source)
-        source = self._producer(item.tuple_value, "relax.split")
-        return _slice(source, item) if source is not None else item
+        return item
 
     def _producer(self, value: relax.Expr, *names: str) -> relax.Call | None:
         """Return the call that computes a value, when it calls one of these operators."""
@@ -115,14 +114,6 @@ class _Simplifier(PyExprMutator):  # type: ignore[misc]
         shape = (1, -1, *[1] * (data.ty.ndim - 2))
         scaled = self._emit(relax.op.multiply(data, _constant(factor.reshape(shape))))
         return relax.op.add(scaled, _constant((beta - mean * factor).reshape(shape)))
-
-
-def _slice(split: relax.Call, item: relax.TupleGetItem) -> relax.Expr:
-    """Take one part of a split by its bounds along the axis."""
-    axis = int(split.attrs.axis)
-    sizes = [int(part.shape.values[axis]) for part in split.ty.fields]
-    begin = sum(sizes[: item.index])
-    return relax.op.strided_slice(split.args[0], [axis], [begin], [begin + sizes[item.index]])
 
 
 def _zero_border(pad: relax.Call) -> list[int] | None:

@@ -7,7 +7,7 @@ as a whole (passes.py, dead_channels.py) works on the layers, between the two.
 from __future__ import annotations
 
 from edgecompress.compile.frontend import Imported
-from edgecompress.compile.integer import passes
+from edgecompress.compile.integer import float_parts, passes
 from edgecompress.compile.integer.dead_channels import drop_dead_channels
 from edgecompress.compile.integer.emit import emit
 from edgecompress.compile.integer.matching import match
@@ -24,4 +24,5 @@ def to_program(imported: Imported, model: Model, target: Target, optimize: Optim
     Raises ModelError that names every ONNX node which has no integer kernel, or whose numbers do not fit int32.
     """
     network = passes.fuse_clamps(passes.drop_unused(match(imported, model)))
-    return emit(drop_dead_channels(network), target.features, optimize)
+    network = drop_dead_channels(network)
+    return emit(network, target.features, optimize, float_parts.lower(network, target))

@@ -22,6 +22,10 @@ class NoMatchError(Exception):
     """A pattern that has no integer layer; the message names the ONNX node and says why."""
 
 
+class WrongQuantizationError(NoMatchError):
+    """A pattern that other quantization would bring to integers: it must not be computed with reals instead."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Target:
     """What a quantize makes: the variable, its scale and zero point as int8, the fused activation, the nodes so far."""

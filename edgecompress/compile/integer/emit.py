@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,18 @@ from tvm import tirx
 from edgecompress.compile import frontend, quantized
 from edgecompress.compile.bands import Bands
 from edgecompress.compile.integer import in_place, layers
+from edgecompress.compile.integer.splice import Splicer
 from edgecompress.compile.kernels import addition, elementwise, epilogue, families, pool, softmax
 from edgecompress.compile.kernels.in_place import choose as bands_in_place
 from edgecompress.compile.kernels.product import Product
 from edgecompress.compile.kernels.small_product import choose as smallest_parts
 from edgecompress.compile.kernels.window import Window
 from edgecompress.compile.parts import Parts
-from edgecompress.compile.program import Call, Program, Tensor
+from edgecompress.compile.program import Call, CKernel, Program, Tensor
 from edgecompress.core.errors import ModelError
 from edgecompress.core.values import Array, Optimize
+
+NO_PARTS: Mapping[str, Program] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,20 +44,33 @@ class Chosen:
     cut: Bands | Parts | None = None
 
 
-def emit(network: layers.Network, features: Collection[str] = (), optimize: Optimize = "balanced") -> Program:
+def emit(
+    network: layers.Network,
+    features: Collection[str] = (),
+    optimize: Optimize = "balanced",
+    parts: Mapping[str, Program] = NO_PARTS,
+) -> Program:
     """Make the program of a network for targets with these features (kernels.families).
+
+    `parts` are the programs of the parts that compute with reals, by the name of their output.
 
     Raises ModelError for a layer whose numbers int32 cannot hold.
     """
     edges = {spec.name for spec in (*network.inputs, *network.outputs)}
     tensors: dict[str, Tensor] = {}
     constants: dict[str, Array] = {}
-    kernels: dict[str, tirx.PrimFunc] = {}
+    kernels: dict[str, tirx.PrimFunc | CKernel] = {}
     cuts: dict[str, Bands | Parts] = {}
     calls: list[Call] = []
     shared_places = in_place.choose(network) if optimize == "ram" else frozenset()
     small = optimize == "size"
+    splicer = Splicer(tensors, constants, kernels)
     for layer in network.layers:
+        if isinstance(layer, layers.FloatPart):
+            if layer.output.name not in edges:
+                tensors[layer.output.name] = _tensor(layer.output)
+            calls += splicer.calls(parts[layer.output.name])
+            continue
         chosen = _choose(network, layer, features, in_place=layer.output.name in shared_places, small=small)
         name = frontend.identifier(layer.output.name)
         named = {f"{name}_{role}": values for role, values in chosen.constants.items()}
@@ -64,8 +81,7 @@ def emit(network: layers.Network, features: Collection[str] = (), optimize: Opti
         if chosen.cut is not None:
             cuts[chosen.cut.name] = chosen.cut
         if layer.output.name not in edges:
-            output = layer.output
-            tensors[output.name] = Tensor(name=output.name, shape=output.shape, dtype=output.dtype)
+            tensors[layer.output.name] = _tensor(layer.output)
         call = Call(
             name=name,
             op=chosen.op,
@@ -90,6 +106,10 @@ def emit(network: layers.Network, features: Collection[str] = (), optimize: Opti
         cuts=cuts,
         optimize=optimize,
     )
+
+
+def _tensor(value: layers.Value) -> Tensor:
+    return Tensor(name=value.name, shape=value.shape, dtype=value.dtype)
 
 
 def _choose(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,12 +55,21 @@ class Graph:
         self.main = imported.module["main"]
         self.bindings = [(binding.var, binding.value) for binding in frontend.bindings(self.main)]
         self._definitions = dict(self.bindings)
+        self._readers = _readers(self.bindings, self.main.body.body)
 
     def definition(self, expression: Any) -> Any:
         """What computes an expression: a call, a constant, or a parameter's variable."""
         while isinstance(expression, relax.Var) and expression in self._definitions:
             expression = self._definitions[expression]
         return expression
+
+    def value(self, variable: Any) -> Any:
+        """What a variable is bound to; None for a parameter."""
+        return self._definitions.get(variable)
+
+    def readers(self, variable: Any) -> Set[Any]:
+        """The variables that are computed from a variable directly; None among them stands for the network's end."""
+        return self._readers.get(variable, frozenset())
 
     def call(self, expression: Any, *names: str) -> relax.Call | None:
         """The call of one of the operators that computes an expression, or None."""
@@ -96,6 +105,14 @@ class Graph:
             axis = next((i for i, extent in enumerate(values.shape) if extent == inner.values.size), 0)
             return Constant(values=values, scale=inner.scale, zero_point=inner.zero_point, axis=axis)
         return None
+
+
+def _readers(bindings: Sequence[tuple[Any, Any]], result: Any) -> dict[Any, set[Any]]:
+    found: dict[Any, set[Any]] = {result: {None}}
+    for variable, value in bindings:
+        for read in relax.analysis.free_vars(value):
+            found.setdefault(read, set()).add(variable)
+    return found
 
 
 def operator(expression: Any) -> str:

@@ -9,26 +9,31 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecompress.compile.kernels import row_chain
+from edgecompress.compile.kernels.row_chain import RowChain
 from edgecompress.compile.kernels.window import Window
 from edgecompress.core.bundle import OnnxValue
 from edgecompress.core.values import TensorSpec
+
+if TYPE_CHECKING:
+    from edgecompress.compile.frontend import Imported
 
 
 @dataclass(frozen=True, kw_only=True)
 class Value:
     """A tensor, its shape as it lies in memory. int8 stands for `scale * (q - zero_point)`.
 
-    float32 and uint8 occur only at the network's edges.
+    float32 occurs at the network's edges and between parts that compute with reals, the other types at the edges only.
     """
 
     name: str
     shape: tuple[int, ...]
-    dtype: Literal["int8", "uint8", "float32"] = "int8"
+    dtype: Literal["int8", "uint8", "float32", "int16", "int32", "int64", "bool"] = "int8"
     scale: float = 1.0
     zero_point: int = 0
 
@@ -90,6 +95,24 @@ class Convolution(Product):
     def macs(self) -> int:
         """How many products are summed."""
         return self.window.output_height * self.window.output_width * self.weights.size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chain(Layer):
+    """Convolutions that run row by row, each the only reader of the one before it; `rows` of the last one at a time."""
+
+    stages: tuple[Convolution, ...]
+    rows: int = 1
+
+    @property
+    def macs(self) -> int:
+        """How many products are summed."""
+        return sum(stage.macs for stage in self.stages)
+
+    @property
+    def plan(self) -> RowChain:
+        """What is kept of every stage's input, and in which order."""
+        return row_chain.plan([stage.window for stage in self.stages], len(self.stages[-1].weights), self.rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,6 +222,13 @@ class Concatenate(Layer):
 
     rows: int
     runs: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatPart(Layer):
+    """A part of the network that computes with reals, as a float network of its own with these inputs and output."""
+
+    graph: Imported
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,15 @@ import numpy as np
 from tvm import relax
 
 from edgecompress.compile import frontend
-from edgecompress.compile.integer import layers, provenance, tables
-from edgecompress.compile.integer.builder import MOVES, Builder, NoMatchError, Target, as_int8_zero
+from edgecompress.compile.integer import float_parts, layers, provenance, tables
+from edgecompress.compile.integer.builder import (
+    MOVES,
+    Builder,
+    NoMatchError,
+    Target,
+    WrongQuantizationError,
+    as_int8_zero,
+)
 from edgecompress.compile.integer.graph import Graph, array, dtype_of, operator, shape_of
 from edgecompress.compile.integer.layers import Clamp, Value
 from edgecompress.compile.integer.operators import MAKERS
@@ -63,7 +70,7 @@ def _step(graph: Graph, variable: relax.Var, expression: Any) -> Step | None:
     """How a binding is matched: a quantize makes a layer, other int8 tensors are rearranged ones, the rest waits."""
     if operator(expression) == "relax.quantize":
         return _quantize
-    if isinstance(expression, relax.Tuple):  # the outputs, when there are several
+    if isinstance(variable.ty, relax.TupleType):  # several outputs, of the network or of one operator
         return None
     if dtype_of(variable) in ("int8", "uint8") and graph.constant(variable) is None:
         return _rearrange
@@ -92,10 +99,6 @@ def _rearrange(builder: Builder, variable: relax.Var, _expression: Any) -> View:
 
 
 def _add_input(builder: Builder, parameter: relax.Var, spec: TensorSpec) -> None:
-    if spec.dtype not in ("float32", "int8", "uint8"):
-        raise ModelError(
-            f"input {spec.name!r} has the type {spec.dtype}", hint="a quantized network takes float32, int8 or uint8"
-        )
     shape = shape_of(parameter)
     value = Value(name=spec.name, shape=shape, dtype=spec.dtype)
     if spec.dtype == "uint8":
@@ -114,7 +117,10 @@ def _results(graph: Graph) -> list[Any]:
 def _add_output(builder: Builder, variable: Any, name: str) -> None:
     dtype = dtype_of(variable)
     view = builder.real(variable) if dtype == "float32" else builder.stored(variable)
-    if view is None or view.value.dtype != "int8":
+    if dtype not in ("int8", "uint8") and (view is None or view.value.dtype != "int8"):
+        float_parts.real(builder, variable, name)
+        return
+    if view is None:
         raise NoMatchError(builder.why_not(variable))
     source = builder.in_order(view, identity(len(view.shape))).value
     result = dataclasses.replace(source, name=name, shape=view.shape)
@@ -150,7 +156,12 @@ def _quantize(builder: Builder, variable: relax.Var, expression: relax.Call) -> 
         kind = f"{zero.dtype} with {scale.size} scale{'s' if scale.size > 1 else ''}"
         raise NoMatchError(f"{builder.label(variable)} quantizes to {kind}; only int8 or uint8 with one scale can run")
     target = Target(variable=variable, scale=float(scale.item()), zero_point=as_int8_zero(zero))
-    return _layer(builder, target, expression.args[0])
+    try:
+        return _layer(builder, target, expression.args[0])
+    except WrongQuantizationError:
+        raise
+    except NoMatchError:
+        return float_parts.quantized(builder, target, expression.args[0])
 
 
 def _layer(builder: Builder, target: Target, expression: Any) -> View:
@@ -173,6 +184,8 @@ def _layer(builder: Builder, target: Target, expression: Any) -> View:
         return _function(builder, target, expression)
     try:
         return MAKERS[name](builder, target, expression, call)
+    except WrongQuantizationError:
+        raise
     except NoMatchError as problem:
         return _function(builder, target, expression, problem)
 

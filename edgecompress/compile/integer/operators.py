@@ -10,7 +10,7 @@ import numpy as np
 from tvm import relax
 
 from edgecompress.compile.integer import layers, products
-from edgecompress.compile.integer.builder import Builder, NoMatchError, Target, elements
+from edgecompress.compile.integer.builder import Builder, NoMatchError, Target, WrongQuantizationError, elements
 from edgecompress.compile.integer.graph import Constant, operator, pair, shape_of
 from edgecompress.compile.integer.layers import Value
 from edgecompress.compile.integer.views import View, channels_last, identity
@@ -59,7 +59,8 @@ def product(builder: Builder, target: Target, expression: Any, call: relax.Call)
     """A convolution or a matrix product, with its bias."""
     found = products.find(builder.graph, expression, call)
     if isinstance(found, str):
-        raise NoMatchError(f"{builder.label(expression)}: {found}")
+        kind = WrongQuantizationError if isinstance(found, products.WrongQuantization) else NoMatchError
+        raise kind(f"{builder.label(expression)}: {found}")
     nodes = tuple(dict.fromkeys((*builder.graph.nodes(found.variable), *target.nodes)))
     target = dataclasses.replace(target, nodes=nodes)
     if operator(found.call) == "relax.matmul":

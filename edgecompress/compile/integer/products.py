@@ -15,6 +15,12 @@ RANKS = {"relax.nn.conv1d": 3, "relax.nn.conv2d": 4, "relax.matmul": 2}
 """The operators that are products, and the axes of their weights."""
 
 
+class WrongQuantization(str):
+    """A reason that calls for other quantization of the weights."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Found:
     """A product and what is added to it. `weights` are int8 with zero point 0; the scale is for each output, or one."""
@@ -53,14 +59,14 @@ def find(graph: Graph, expression: Any, call: relax.Call) -> Found | str:
         return "its weights are not quantized constants"
     weights = _as_int8(weights)
     if weights.zero_point.any():
-        return "its weights have a zero point; quantize weights symmetrically"
+        return WrongQuantization("its weights have a zero point; quantize weights symmetrically")
     rank = RANKS[operator(call)]
     if weights.values.ndim != rank:
         return f"its weights have {weights.values.ndim} axes, not {rank}"
     axis = 1 if operator(call) == "relax.matmul" else 0
     outputs = weights.values.shape[axis]
     if weights.scale.size > 1 and (weights.axis != axis or weights.scale.size != outputs):
-        return "its weights have scales along another axis than the outputs"
+        return WrongQuantization("its weights have scales along another axis than the outputs")
     if bias is not None and bias.values.size not in (1, outputs):
         return f"what is added to it has {bias.values.size} elements, not one for each of {outputs} outputs"
     return Found(variable=variable, call=call, data=call.args[0], weights=weights, outputs=outputs, bias=bias)

@@ -235,11 +235,13 @@ def test_a_product_of_two_tensors_is_no_table() -> None:
     draw.node("Add", [x, x], "a")
     draw.node("Mul", [x, draw.quantized("a", 0.2)], "m")
 
-    error = refusal(draw.model(draw.quantized("m"), (1, 4)))
+    network = match(draw.model(draw.quantized("m"), (1, 4)))
 
-    assert error.message == (
-        "net cannot run in integers: layer 'Mul_m' (multiply) has no integer kernel, or its result is not quantized"
-    )
+    part = only(network, layers.FloatPart)
+    assert kinds(network) == ["Quantize", "Addition", "FloatPart", "Dequantize"]
+    assert [value.name for value in part.inputs] == ["x_q", "a_q"]
+    assert part.nodes == ("Mul_m",)
+    assert (part.output.dtype, part.output.scale) == ("int8", np.float32(0.1))
 
 
 def refusal(model: Model) -> ModelError:
@@ -250,27 +252,56 @@ def refusal(model: Model) -> ModelError:
 
 def test_every_layer_that_cannot_run_in_integers_is_named() -> None:
     draw = Drawing((1, 4))
-    draw.node("Sin", [draw.quantized("x")], "a")
-    draw.node("Relu", [draw.quantized("a")], "r")
-    draw.node("Cos", ["r"], "b")
-    model = draw.model(draw.quantized("b"), (1, 4))
+    x = draw.quantized("x")
+    for name in ("a", "b"):
+        w = draw.weights(f"w_{name}", np.ones((4, 4), np.int8), np.array(0.5), axis=0, zero=3)
+        draw.node("MatMul", [x, w], name)
+        x = draw.quantized(name)
 
-    error = refusal(model)
+    error = refusal(draw.model(x, (1, 4)))
 
     assert error.message == (
-        "net cannot run in integers: layer 'Sin_a' (sin) has no integer kernel, or its result is not "
-        "quantized; layer 'Cos_b' (cos) has no integer kernel, or its result is not quantized"
+        "net cannot run in integers: layer 'MatMul_a': its weights have a zero point; quantize weights symmetrically; "
+        "layer 'MatMul_b': its weights have a zero point; quantize weights symmetrically"
     )
     assert error.hint == "quantize the inputs and outputs of these layers (QDQ), or take them out of the network"
 
 
-def test_a_layer_between_quantizers_that_reads_a_real_value_is_named() -> None:
+def test_a_layer_that_reads_a_real_value_is_computed_with_reals() -> None:
     draw = Drawing((1, 4))
     draw.node("Add", ["x", draw.quantized("x")], "s")
 
-    error = refusal(draw.model(draw.quantized("s"), (1, 4)))
+    network = match(draw.model(draw.quantized("s"), (1, 4)))
 
-    assert error.message == "net cannot run in integers: value 'x' is used before it is quantized"
+    assert kinds(network) == ["Quantize", "FloatPart", "Dequantize"]
+    assert {(value.name, value.dtype) for value in only(network, layers.FloatPart).inputs} == {
+        ("x", "float32"),
+        ("x_q", "int8"),
+    }
+
+
+def test_reals_that_two_parts_read_are_computed_once_and_kept() -> None:
+    draw = Drawing((1, 4))
+    x = draw.quantized("x")
+    draw.node("Mul", [draw.node("Add", [x, draw.quantized("x", 0.3)], "a"), x], "m")
+    draw.node("Mul", [draw.quantized("m"), draw.node("Sqrt", ["m"], "r")], "n")
+
+    network = match(draw.model(draw.quantized("n"), (1, 4)))
+
+    kept, *others = (layer for layer in network.layers if isinstance(layer, layers.FloatPart))
+    assert kept.output.dtype == "float32"
+    assert kept.nodes == ("Add_a", "Mul_m")
+    assert all(kept.output in other.inputs for other in others)
+
+
+def test_an_output_that_is_not_quantized_stays_float() -> None:
+    draw = Drawing((1, 4))
+    draw.node("Softplus", [draw.node("Mul", [draw.quantized("x"), "x"], "m")], "y")
+
+    network = match(draw.model("y", (1, 4)))
+
+    assert kinds(network) == ["Quantize", "FloatPart"]
+    assert network.layers[-1].output == layers.Value(name="y", shape=(1, 4), dtype="float32")
 
 
 def test_weights_with_a_zero_point_are_refused() -> None:

@@ -62,22 +62,20 @@ def test_a_layer_without_a_name_of_its_own_is_called_by_its_type_and_output() ->
     assert message.endswith("  TopK: layers 'TopK best', 'TopK a', 'TopK y'")
 
 
-def test_a_float_operator_in_a_quantized_network_is_refused() -> None:
-    network = model(
+def test_a_quantized_network_may_hold_what_a_float_network_may() -> None:
+    quantizers = (
         node("QuantizeLinear", "q", ("x", "s"), ("xq",)),
         node("DequantizeLinear", "dq", ("xq", "s"), ("xf",)),
-        node("Resize", "gate", ("xf",)),
-        s=0.5,
     )
 
-    message, hint = refusal(network)
+    operators.check(model(*quantizers, node("Resize", "gate", ("xf",)), s=0.5))
+    message, _ = refusal(model(*quantizers, node("LSTM", "rnn", ("xf",)), s=0.5))
 
-    assert message == "ops holds 1 operator that cannot be compiled:\n  Resize: layer 'gate'"
-    assert hint == "Resize: it has no int8 kernel; use another activation or layer, or compile the float network"
+    assert message == "ops holds 1 operator that cannot be compiled:\n  LSTM: layer 'rnn'"
 
 
-def test_a_float_network_may_use_the_same_operator() -> None:
-    operators.check(model(node("Resize", "gate")))
+def test_quantizers_alone_make_no_float_network() -> None:
+    assert {"QuantizeLinear", "DequantizeLinear"} == operators.QUANTIZED - operators.FLOAT
 
 
 def test_a_power_other_than_the_simple_ones_is_refused() -> None:
@@ -103,9 +101,3 @@ def test_a_pooling_that_gives_indices_is_refused() -> None:
 
     assert message.endswith("  MaxPool: layer 'pool'")
     assert hint == "MaxPool: only its first output can be compiled, not the indices"
-
-
-def test_what_runs_in_integers_runs_in_float_too_but_for_the_quantizers() -> None:
-    only_integer = operators.INTEGER - operators.FLOAT
-
-    assert only_integer == {"QuantizeLinear", "DequantizeLinear"}
