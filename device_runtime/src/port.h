@@ -18,9 +18,11 @@ void edgert_port_write(const uint8_t *bytes, uint32_t count);
 uint64_t edgert_port_ticks(void);
 uint64_t edgert_port_ticks_per_second(void);
 
-/* Statistics that not every port has: false, and `bytes` untouched, where there is none. */
+/* Statistics that not every port has: false, and `bytes` untouched, where there is none. Resident is the most that ever
+ * was; proportional is what is resident now, pages that several processes share divided among them. */
 bool edgert_port_stack_bytes(uint64_t *bytes);
 bool edgert_port_resident_bytes(uint64_t *bytes);
+bool edgert_port_proportional_bytes(uint64_t *bytes);
 
 /* Spread layers over `count` threads from now on, at least 1 (include/edgert_parallel.h). False where there are not so
  * many. */

@@ -8,7 +8,18 @@
 
 #define EDGERT_HEADER_BYTES 6u
 #define EDGERT_CHECK_BYTES 4u
-#define EDGERT_MAX_PAYLOAD 256u
+
+/* Every device takes payloads of this length; a port whose payload.h defines EDGERT_MAX_PAYLOAD takes longer ones. HELLO
+ * tells which. */
+#define EDGERT_LEAST_PAYLOAD 256u
+#if __has_include("payload.h")
+#include "payload.h"
+#endif
+#ifndef EDGERT_MAX_PAYLOAD
+#define EDGERT_MAX_PAYLOAD EDGERT_LEAST_PAYLOAD
+#endif
+_Static_assert(EDGERT_LEAST_PAYLOAD <= EDGERT_MAX_PAYLOAD && EDGERT_MAX_PAYLOAD <= 0xFFFFu, "its length is a u16");
+
 #define EDGERT_FRAME_BYTES (EDGERT_HEADER_BYTES + EDGERT_MAX_PAYLOAD + EDGERT_CHECK_BYTES)
 
 /* Set in the command byte of an answer, so that an echo of a request is never taken for one. */
@@ -29,7 +40,8 @@
     X(STATS, 7) \
     X(SENSORS, 8) \
     X(FAULT, 9) \
-    X(RESET, 10)
+    X(RESET, 10) \
+    X(THREADS, 11)
 
 #define EDGERT_STATUSES(X) \
     X(OK, 0) \
@@ -44,7 +56,8 @@
 #define EDGERT_STATISTICS(X) \
     X(STACK_BYTES, 1) \
     X(ARENA_BYTES, 2) \
-    X(RESIDENT_BYTES, 3)
+    X(RESIDENT_BYTES, 3) \
+    X(PROPORTIONAL_BYTES, 4)
 
 #define EDGERT_FAULT_KINDS(X) \
     X(HARD, 1) \

@@ -192,6 +192,9 @@ static edgert_status stats(const exchange *x) {
     if (edgert_port_resident_bytes(&bytes)) {
         add_statistic(x->answer, EDGERT_STATISTIC_RESIDENT_BYTES, bytes);
     }
+    if (edgert_port_proportional_bytes(&bytes)) {
+        add_statistic(x->answer, EDGERT_STATISTIC_PROPORTIONAL_BYTES, bytes);
+    }
     return EDGERT_STATUS_OK;
 }
 
@@ -226,6 +229,17 @@ static edgert_status reset(const exchange *x) {
     return EDGERT_STATUS_OK;
 }
 
+static edgert_status threads(const exchange *x) {
+    if (x->payload_bytes != 4u) {
+        return EDGERT_STATUS_BAD_LENGTH;
+    }
+    const uint32_t count = edgert_get(x->payload, 4u);
+    if (count == 0u) {
+        return EDGERT_STATUS_BAD_COUNT;
+    }
+    return edgert_port_use_threads(count) ? EDGERT_STATUS_OK : EDGERT_STATUS_UNSUPPORTED;
+}
+
 static command_function function_of(uint8_t command) {
     switch ((edgert_command)command) {
     case EDGERT_COMMAND_HELLO: return hello;
@@ -238,6 +252,7 @@ static command_function function_of(uint8_t command) {
     case EDGERT_COMMAND_SENSORS: return sensors;
     case EDGERT_COMMAND_FAULT: return fault;
     case EDGERT_COMMAND_RESET: return reset;
+    case EDGERT_COMMAND_THREADS: return threads;
     }
     return NULL;
 }

@@ -21,6 +21,7 @@ _DTYPES: tuple[Any, ...] = get_args(TensorSpec.model_fields["dtype"].annotation)
 class Hello:
     """The answer to HELLO."""
 
+    largest_payload: int
     build_id: str
     target: str
     ticks_per_second: int
@@ -35,6 +36,7 @@ class DeviceInfo:
     """What a device tells about itself and its network."""
 
     protocol_version: int
+    largest_payload: int
     build_id: str
     target: str
     ticks_per_second: int
@@ -47,12 +49,14 @@ class DeviceInfo:
 class Stats:
     """Memory as the device itself sees it; None where it cannot tell.
 
-    `stack_bytes` is the high-water mark since the start, `resident_bytes` the largest resident set of a process.
+    `stack_bytes` is the high-water mark since the start, `resident_bytes` the largest resident set of a process,
+    `proportional_bytes` what is resident now, with pages that several processes share divided among them (Pss).
     """
 
     arena_bytes: int
     stack_bytes: int | None
     resident_bytes: int | None
+    proportional_bytes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,12 +94,20 @@ class _Cursor:
 
 
 def read_hello(payload: bytes) -> Hello | None:
-    """Read HELLO's answer; None when the device speaks another version of the protocol."""
+    """Read HELLO's answer; None when the device speaks another version of the protocol.
+
+    Raises TransferError when it takes less in a frame than every device must.
+    """
     cursor = _Cursor("HELLO", payload)
     if cursor.take("H") != (wire.PROTOCOL_VERSION,):
         return None
-    _, build_id, ticks_per_second, inputs, outputs, layers, arena_bytes = cursor.take("H16sQIIII")
+    largest_payload, build_id, ticks_per_second, inputs, outputs, layers, arena_bytes = cursor.take("H16sQIIII")
+    if largest_payload < wire.LEAST_PAYLOAD:
+        raise TransferError(
+            f"the device takes payloads of {largest_payload} bytes; the protocol's least is {wire.LEAST_PAYLOAD}"
+        )
     return Hello(
+        largest_payload=largest_payload,
         build_id=build_id.hex(),
         target=cursor.take_text(),
         ticks_per_second=ticks_per_second,
@@ -145,6 +157,7 @@ def read_stats(payload: bytes) -> Stats:
         arena_bytes=told.get(Statistic.ARENA_BYTES, 0),
         stack_bytes=told.get(Statistic.STACK_BYTES),
         resident_bytes=told.get(Statistic.RESIDENT_BYTES),
+        proportional_bytes=told.get(Statistic.PROPORTIONAL_BYTES),
     )
 
 

@@ -148,6 +148,13 @@ class Device:
         """Ask for the stack's and the arena's size, and the resident memory where there is an operating system."""
         return answers.read_stats(self._ask(Command.STATS))
 
+    def use_threads(self, count: int) -> None:
+        """Spread the layers over so many threads from now on; the outputs stay the same byte for byte.
+
+        Raises TransferError when the device has not so many: bare boards have one.
+        """
+        self._ask(Command.THREADS, struct.pack("<I", count))
+
     def read_fault(self) -> Fault | None:
         """Ask for the fault record, which outlives a reset; None when there is none."""
         return answers.read_fault(self._ask(Command.FAULT, b"\0"))
@@ -218,6 +225,7 @@ class Device:
         self._compare_specs("output", outputs, manifest.outputs)
         return DeviceInfo(
             protocol_version=wire.PROTOCOL_VERSION,
+            largest_payload=hello.largest_payload,
             build_id=hello.build_id,
             target=hello.target,
             ticks_per_second=hello.ticks_per_second,
@@ -267,7 +275,7 @@ class Device:
             )
 
     def _write_inputs(self, inputs: Mapping[str, Array]) -> None:
-        room = wire.MAX_PAYLOAD - _WRITE_HEADER.size
+        room = self.describe().largest_payload - _WRITE_HEADER.size
         for index, spec in enumerate(self.describe().inputs):
             data = _bytes_of(inputs, spec)
             for start in range(0, len(data), room):
@@ -275,11 +283,15 @@ class Device:
                 self._ask(Command.WRITE_INPUT, header + data[start : start + room])
 
     @property
+    def _ticks_an_answer(self) -> int:
+        return self.describe().largest_payload // wire.TICK_BYTES
+
+    @property
     def _keeps_inputs(self) -> bool:
         return self._bundle is None or self._bundle.manifest.keeps_inputs
 
     def _run(self, inputs: Mapping[str, Array], repeat: int) -> tuple[int, ...]:
-        """Run in requests of about two seconds, so that a deadline can tell a slow network from a dead device.
+        """Run in requests of about two seconds and as many ticks as an answer holds, so that a deadline can tell a slow network from a dead device.
 
         When an inference writes over its inputs, every one is a request of its own.
         """
@@ -293,7 +305,7 @@ class Device:
             ticks += self._ask_ticks(Command.RUN, count, expected=count)
             seconds_each = max(self._clock() - begin, 1e-6) / count
             if self._keeps_inputs:
-                chunk = max(1, min(wire.MAX_TICKS, int(RUN_REQUEST_S / seconds_each)))
+                chunk = max(1, min(self._ticks_an_answer, int(RUN_REQUEST_S / seconds_each)))
         return tuple(ticks)
 
     def _profile_once(self, inputs: Mapping[str, Array]) -> tuple[int, ...]:
@@ -303,21 +315,23 @@ class Device:
         while len(ticks) < layers:
             if not ticks or not self._keeps_inputs:
                 self._write_inputs(inputs)
-            ticks += self._ask_ticks(Command.PROFILE, len(ticks), expected=min(wire.MAX_TICKS, layers - len(ticks)))
+            expected = min(self._ticks_an_answer, layers - len(ticks))
+            ticks += self._ask_ticks(Command.PROFILE, len(ticks), expected=expected)
         return tuple(ticks)
 
     def _ask_ticks(self, command: Command, number: int, *, expected: int) -> tuple[int, ...]:
         payload = self._ask(command, struct.pack("<I", number), timeout_s=RUN_TIMEOUT_S)
-        if len(payload) != 8 * expected:
+        if len(payload) != wire.TICK_BYTES * expected:
             raise TransferError(
-                f"{self.description} answered {command.name} with {len(payload)} bytes instead of {8 * expected}"
+                f"{self.description} answered {command.name} with {len(payload)} bytes instead of "
+                f"{wire.TICK_BYTES * expected}"
             )
         return struct.unpack(f"<{expected}Q", payload)
 
     def _read_output(self, index: int, spec: TensorSpec) -> Array:
         data = b""
         while len(data) < spec.byte_size:
-            count = min(wire.MAX_PAYLOAD, spec.byte_size - len(data))
+            count = min(self.describe().largest_payload, spec.byte_size - len(data))
             part = self._ask(Command.READ_OUTPUT, struct.pack("<III", index, len(data), count))
             if len(part) != count:
                 raise TransferError(f"{self.description} sent {len(part)} bytes of {spec.name!r} instead of {count}")

@@ -10,8 +10,13 @@ from dataclasses import dataclass
 from cobs import cobs
 
 PROTOCOL_VERSION = 1
-MAX_PAYLOAD = 256
-MAX_TICKS = MAX_PAYLOAD // 8
+LEAST_PAYLOAD = 256
+"""Every device takes payloads of this length; hello tells how long they may be."""
+
+MAX_PAYLOAD = 0xFFFF
+"""What a frame's length can say."""
+
+TICK_BYTES = 8
 ANSWER_BIT = 0x80
 NO_LAYER = 0xFFFF_FFFF
 DELIMITER = b"\0"
@@ -33,6 +38,7 @@ class Command(enum.IntEnum):
     SENSORS = 8
     FAULT = 9
     RESET = 10
+    THREADS = 11
 
 
 class Status(enum.IntEnum):
@@ -54,6 +60,7 @@ class Statistic(enum.IntEnum):
     STACK_BYTES = 1
     ARENA_BYTES = 2
     RESIDENT_BYTES = 3
+    PROPORTIONAL_BYTES = 4
 
 
 class FaultKind(enum.IntEnum):
@@ -102,7 +109,7 @@ def decode(block: bytes) -> Frame | None:
         content = cobs.decode(block)
     except cobs.DecodeError:
         return None
-    if not _HEADER.size + _CHECK.size <= len(content) <= _HEADER.size + MAX_PAYLOAD + _CHECK.size:
+    if len(content) < _HEADER.size + _CHECK.size:
         return None
     body, check = content[: -_CHECK.size], content[-_CHECK.size :]
     command, status, sequence, length = _HEADER.unpack_from(body)

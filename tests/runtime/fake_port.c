@@ -57,6 +57,21 @@ bool edgert_port_resident_bytes(uint64_t *bytes) {
     return port.is_process;
 }
 
+bool edgert_port_proportional_bytes(uint64_t *bytes) {
+    if (port.is_process) {
+        *bytes = 4321u;
+    }
+    return port.is_process;
+}
+
+bool edgert_port_use_threads(uint32_t count) {
+    if (count > FAKE_THREADS) {
+        return false;
+    }
+    port.threads = count;
+    return true;
+}
+
 _Noreturn void edgert_port_reset(void) {
     longjmp(port.on_reset, 1);
 }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #define FAKE_ROOM (1u << 20)
+#define FAKE_THREADS 4u
 
 typedef struct {
     uint8_t inbox[FAKE_ROOM];
@@ -16,6 +17,7 @@ typedef struct {
     uint32_t outbox_count;
     uint64_t ticks;
     bool is_process; /* has resident memory instead of a painted stack */
+    uint32_t threads;
     jmp_buf on_reset;
 } fake_port;
 

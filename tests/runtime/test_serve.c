@@ -243,11 +243,12 @@ static void a_request_of_the_wrong_length_is_refused(void) {
     CHECK(status_for(EDGERT_COMMAND_READ_OUTPUT, zeros, 13u) == EDGERT_STATUS_BAD_LENGTH);
     CHECK(status_for(EDGERT_COMMAND_PROFILE, zeros, 0u) == EDGERT_STATUS_BAD_LENGTH);
     CHECK(status_for(EDGERT_COMMAND_FAULT, zeros, 0u) == EDGERT_STATUS_BAD_LENGTH);
+    CHECK(status_for(EDGERT_COMMAND_THREADS, zeros, 3u) == EDGERT_STATUS_BAD_LENGTH);
 }
 
 static void an_unknown_command_is_refused(void) {
     CHECK(status_for(0u, "", 0u) == EDGERT_STATUS_UNKNOWN_COMMAND);
-    CHECK(status_for(11u, "", 0u) == EDGERT_STATUS_UNKNOWN_COMMAND);
+    CHECK(status_for(12u, "", 0u) == EDGERT_STATUS_UNKNOWN_COMMAND);
 }
 
 static void an_echo_of_an_answer_is_not_answered(void) {
@@ -270,8 +271,9 @@ static void a_process_tells_its_resident_memory(void) {
     CHECK(status_for(EDGERT_COMMAND_STATS, "", 0u) == EDGERT_STATUS_OK);
     port.is_process = false;
     const uint8_t *payload = edgert_frame_payload(last_answer());
-    CHECK(last_answer()->payload_bytes == 18u);
+    CHECK(last_answer()->payload_bytes == 27u);
     CHECK(payload[9] == EDGERT_STATISTIC_RESIDENT_BYTES && edgert_get(&payload[10], 4u) == 5678u);
+    CHECK(payload[18] == EDGERT_STATISTIC_PROPORTIONAL_BYTES && edgert_get(&payload[19], 4u) == 4321u);
 }
 
 static void a_name_is_cut_to_128_bytes(void) {
@@ -288,6 +290,14 @@ static void a_name_is_cut_to_128_bytes(void) {
 
 static void there_are_no_sensors(void) {
     CHECK(status_for(EDGERT_COMMAND_SENSORS, "", 0u) == EDGERT_STATUS_UNSUPPORTED);
+}
+
+static void threads_are_as_many_as_the_port_has(void) {
+    CHECK(status_for(EDGERT_COMMAND_THREADS, (uint8_t[]){FAKE_THREADS, 0u, 0u, 0u}, 4u) == EDGERT_STATUS_OK);
+    CHECK(port.threads == FAKE_THREADS);
+    CHECK(status_for(EDGERT_COMMAND_THREADS, (uint8_t[]){0u, 0u, 0u, 0u}, 4u) == EDGERT_STATUS_BAD_COUNT);
+    CHECK(status_for(EDGERT_COMMAND_THREADS, (uint8_t[]){5u, 0u, 0u, 0u}, 4u) == EDGERT_STATUS_UNSUPPORTED);
+    CHECK(port.threads == FAKE_THREADS);
 }
 
 static void a_fault_record_is_told_until_it_is_cleared(void) {
@@ -317,7 +327,7 @@ static void reset_is_answered_before_it_happens(void) {
     CHECK(edgert_frame_command(last_answer()) == (EDGERT_COMMAND_RESET | EDGERT_ANSWER_BIT));
 }
 
-/* The sanitizers watch. RESET is left out: it ends the loop. */
+/* The sanitizers watch. RESET and what follows are left out: it ends the loop. */
 static void random_requests_do_no_harm(void) {
     uint8_t payload[EDGERT_MAX_PAYLOAD];
     for (uint32_t round = 0u; round < REQUESTS; ++round) {
@@ -353,6 +363,7 @@ int main(void) {
     RUN_TEST(a_process_tells_its_resident_memory);
     RUN_TEST(a_name_is_cut_to_128_bytes);
     RUN_TEST(there_are_no_sensors);
+    RUN_TEST(threads_are_as_many_as_the_port_has);
     RUN_TEST(a_fault_record_is_told_until_it_is_cleared);
     RUN_TEST(reset_is_answered_before_it_happens);
     RUN_TEST(random_requests_do_no_harm);

@@ -105,3 +105,12 @@ bool edgert_port_resident_bytes(uint64_t *bytes) {
     (void)bytes;
     return false;
 }
+
+bool edgert_port_proportional_bytes(uint64_t *bytes) {
+    (void)bytes;
+    return false;
+}
+
+bool edgert_port_use_threads(uint32_t count) {
+    return count == 1u;
+}

@@ -106,6 +106,10 @@ bool edgert_port_resident_bytes(uint64_t *bytes) {
     return read_proc_bytes("/proc/self/status", "VmHWM:", bytes);
 }
 
+bool edgert_port_proportional_bytes(uint64_t *bytes) {
+    return read_proc_bytes("/proc/self/smaps_rollup", "Pss:", bytes);
+}
+
 _Noreturn void edgert_port_reset(void) {
     flush();
     edgert_faults_restart();

@@ -65,6 +65,9 @@ class FakeBoard:
         self.build_id = BUILD_ID
         self.target = "host"
         self.version = wire.PROTOCOL_VERSION
+        self.largest_payload = wire.LEAST_PAYLOAD
+        self.threads = 1
+        self.requests = 0
         self.tensors = {0: INPUT, 1: OUTPUT}
         self.memory = bytearray(300)
         self.output = bytes(300)
@@ -89,6 +92,8 @@ class FakeBoard:
 
     def execute(self, command: Command, payload: bytes) -> tuple[Status, bytes]:
         self.in_session = self.in_session or command is Command.HELLO
+        self.requests += 1
+        assert len(payload) <= self.largest_payload
         if not self.in_session:
             return Status.NO_SESSION, b""
         answer: tuple[Status, bytes] = getattr(self, f"do_{command.name.lower()}")(payload)
@@ -97,7 +102,7 @@ class FakeBoard:
     def do_hello(self, _: bytes) -> tuple[Status, bytes]:
         counts = struct.pack("<16sQIIII", self.build_id, 1000, 1, 1, LAYERS, 600)
         name = bytes([len(self.target)]) + self.target.encode()
-        return Status.OK, struct.pack("<HH", self.version, 256) + counts + name
+        return Status.OK, struct.pack("<HH", self.version, self.largest_payload) + counts + name
 
     def do_tensor(self, payload: bytes) -> tuple[Status, bytes]:
         spec = self.tensors[payload[0]]
@@ -122,8 +127,15 @@ class FakeBoard:
 
     def do_profile(self, payload: bytes) -> tuple[Status, bytes]:
         (first,) = struct.unpack("<I", payload)
-        layers = range(first, min(LAYERS, first + wire.MAX_TICKS))
+        layers = range(first, min(LAYERS, first + self.largest_payload // 8))
         return Status.OK, struct.pack(f"<{len(layers)}Q", *layers)
+
+    def do_threads(self, payload: bytes) -> tuple[Status, bytes]:
+        (count,) = struct.unpack("<I", payload)
+        if count > 4:
+            return Status.UNSUPPORTED, b""
+        self.threads = count
+        return Status.OK, b""
 
     def do_stats(self, _: bytes) -> tuple[Status, bytes]:
         return Status.OK, struct.pack("<BQBQ", wire.Statistic.ARENA_BYTES, 600, wire.Statistic.STACK_BYTES, 123)
@@ -282,6 +294,31 @@ def test_inputs_that_an_inference_writes_over_are_written_before_every_one(bundl
     assert run.outputs["y"].tolist() == (sample["x"] + np.int8(1)).tolist()
     assert len(run.ticks) == 5
     assert layers == tuple((layer, layer) for layer in range(LAYERS))
+
+
+def test_a_device_that_takes_longer_frames_is_asked_less_often(bundle: Bundle) -> None:
+    short, long = FakeBoard(), FakeBoard()
+    long.largest_payload = 512
+    for board in (short, long):
+        with installed(board, bundle) as device:
+            board.requests = 0
+            assert device.run({"x": np.zeros(300, np.int8)}).outputs["y"].tolist() == [1] * 300
+    assert (short.requests, long.requests) == (2 + 1 + 2, 3)
+
+
+def test_a_device_that_takes_less_than_every_device_must_is_refused(bundle: Bundle) -> None:
+    board = FakeBoard()
+    board.largest_payload = 255
+    assert str(refusal(board, bundle)) == "the device takes payloads of 255 bytes; the protocol's least is 256"
+
+
+def test_threads_are_as_many_as_were_asked_for(bundle: Bundle) -> None:
+    board = FakeBoard()
+    device = installed(board, bundle)
+    device.use_threads(4)
+    assert board.threads == 4
+    with pytest.raises(TransferError, match="^the fake board refused THREADS: UNSUPPORTED$"):
+        device.use_threads(5)
 
 
 def test_statistics_that_the_device_does_not_tell_are_none(bundle: Bundle) -> None:

@@ -15,7 +15,17 @@ from edgecompress.core.wire import Command, FaultKind, Frame, Reader, Statistic,
 ROOT = Path(__file__).parents[3]
 HEADER = (ROOT / "device_runtime" / "src" / "protocol.h").read_text()
 DOCUMENT = (ROOT / "docs" / "protocol.md").read_text()
-PAYLOADS = [b"", b"\0", b"\0\0\0", b"abc", bytes(256), bytes([1]) * 256, bytes(range(256)), b"\xff" * 254]
+PAYLOADS = [
+    b"",
+    b"\0",
+    b"\0\0\0",
+    b"abc",
+    bytes(256),
+    bytes([1]) * 256,
+    bytes(range(256)),
+    b"\xff" * 254,
+    bytes([1]) * 65535,
+]
 
 
 def frames_of(data: bytes) -> list[Frame]:
@@ -51,7 +61,7 @@ def test_the_example_of_the_document_is_what_is_sent() -> None:
     ("name", "value"),
     [
         ("PROTOCOL_VERSION", wire.PROTOCOL_VERSION),
-        ("MAX_PAYLOAD", wire.MAX_PAYLOAD),
+        ("LEAST_PAYLOAD", wire.LEAST_PAYLOAD),
         ("ANSWER_BIT", wire.ANSWER_BIT),
         ("NO_LAYER", wire.NO_LAYER),
     ],
@@ -69,8 +79,8 @@ def test_a_frame_comes_back(payload: bytes) -> None:
 
 
 def test_a_payload_that_is_too_long_is_refused() -> None:
-    with pytest.raises(ValueError, match="a payload of 257 bytes does not fit a frame of 256"):
-        wire.encode(Frame(command=1, sequence=1, payload=bytes(257)))
+    with pytest.raises(ValueError, match="a payload of 65536 bytes does not fit a frame of 65535"):
+        wire.encode(Frame(command=1, sequence=1, payload=bytes(65536)))
 
 
 def test_frames_arrive_whole_however_the_stream_is_cut() -> None:
