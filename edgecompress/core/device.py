@@ -291,9 +291,9 @@ class Device:
         return self._bundle is None or self._bundle.manifest.keeps_inputs
 
     def _run(self, inputs: Mapping[str, Array], repeat: int) -> tuple[int, ...]:
-        """Run in requests of about two seconds and as many ticks as an answer holds, so that a deadline can tell a slow network from a dead device.
+        """Run in requests of about two seconds, so that a deadline can tell a slow network from a dead device.
 
-        When an inference writes over its inputs, every one is a request of its own.
+        A request asks for no more ticks than its answer holds. When an inference writes over its inputs, every one is a request of its own.
         """
         ticks: list[int] = []
         chunk = 1
