@@ -293,7 +293,8 @@ class Device:
     def _run(self, inputs: Mapping[str, Array], repeat: int) -> tuple[int, ...]:
         """Run in requests of about two seconds, so that a deadline can tell a slow network from a dead device.
 
-        A request asks for no more ticks than its answer holds. When an inference writes over its inputs, every one is a request of its own.
+        A request asks for no more ticks than its answer holds. When an inference writes over its inputs, every one is a
+        request of its own.
         """
         ticks: list[int] = []
         chunk = 1

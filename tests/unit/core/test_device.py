@@ -317,7 +317,7 @@ def test_threads_are_as_many_as_were_asked_for(bundle: Bundle) -> None:
     device = installed(board, bundle)
     device.use_threads(4)
     assert board.threads == 4
-    with pytest.raises(TransferError, match="^the fake board refused THREADS: UNSUPPORTED$"):
+    with pytest.raises(TransferError, match=r"^the fake board refused THREADS: UNSUPPORTED$"):
         device.use_threads(5)
 
 
