@@ -18,6 +18,7 @@ enum {
     RECORD_BYTES = sizeof(edgert_fault_record),
     PREFIX = sizeof VARIABLE,
     ALTERNATE_STACK_BYTES = 65536,
+    PATH_BYTES = 4096,
     RESTORER_FLAG = 0x04000000
 };
 
@@ -63,9 +64,15 @@ static void handle(int number, siginfo_t *information, void *context) {
     edgert_faults_restart();
 }
 
-_Noreturn void edgert_faults_restart(void) {
-    char program[] = "/proc/self/exe";
+/* Execute a program with what was prepared in its environment; returns only when that fails. */
+static void execute(char *program, char **environment) {
     char *arguments[] = {program, NULL};
+    (void)edgert_system_call(CALL_EXECUTE, (long)program, (long)arguments, (long)environment, 0, 0, 0);
+}
+
+_Noreturn void edgert_faults_restart(void) {
+    static char path[PATH_BYTES];
+    char link[] = "/proc/self/exe";
     char *environment[] = {environment_entry, NULL};
     const edgert_fault_record *record = edgert_fault_find();
     for (size_t i = 0u; record != NULL && i < RECORD_BYTES; ++i) {
@@ -74,7 +81,11 @@ _Noreturn void edgert_faults_restart(void) {
         environment_entry[PREFIX + 2u * i + 1u] = digits[byte & 15u];
     }
     char **first = &environment[record != NULL ? 0 : 1];
-    (void)edgert_system_call(CALL_EXECUTE, (long)program, (long)arguments, (long)first, 0, 0, 0);
+    /* By its path first: under an emulator of one program, the link's file is the emulator. */
+    if (edgert_system_call(CALL_READ_LINK_AT, AT_WORKING_FOLDER, (long)link, (long)path, PATH_BYTES - 1, 0, 0) > 0) {
+        execute(path, first);
+    }
+    execute(link, first);
     edgert_exit(1);
 }
 

@@ -21,7 +21,8 @@ enum {
     CALL_FUTEX = 202,
     CALL_CLOCK = 228,
     CALL_EXIT = 231,
-    CALL_OPEN_AT = 257
+    CALL_OPEN_AT = 257,
+    CALL_READ_LINK_AT = 267
 };
 #elif defined(__aarch64__)
 enum {
@@ -29,6 +30,7 @@ enum {
     CALL_CLOSE = 57,
     CALL_READ = 63,
     CALL_WRITE = 64,
+    CALL_READ_LINK_AT = 78,
     CALL_EXIT = 94,
     CALL_FUTEX = 98,
     CALL_CLOCK = 113,
@@ -52,7 +54,8 @@ enum {
     CALL_FUTEX = 240,
     CALL_EXIT = 248,
     CALL_CLOCK = 263,
-    CALL_OPEN_AT = 322
+    CALL_OPEN_AT = 322,
+    CALL_READ_LINK_AT = 332
 };
 #else
 #error "no system_ARCHITECTURE.c for this architecture"
