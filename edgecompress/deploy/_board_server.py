@@ -75,9 +75,21 @@ class Server:
 
 
 def _write_runner(path: Path, emulator: Sequence[str | Path]) -> None:
-    """A program under emulation ends with its session, even in the middle of an inference."""
+    """Write the script that runs a program under emulation.
+
+    It runs a copy: the program may be renamed meanwhile, and starts itself anew by the path that the emulator was
+    given. It ends with its session, even in the middle of an inference.
+    """
     words = [tools.locate("setpriv"), "--pdeathsig", "KILL", *emulator]
-    path.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, words))} "$@"\n')
+    folder = shlex.quote(str(path.parent))
+    lines = (
+        "#!/bin/sh",
+        f"copy={folder}/program-$$",
+        '[ "$1" = "$copy" ] || cp -- "$1" "$copy" || exit 126',
+        "shift",
+        f'exec {shlex.join(map(str, words))} "$copy" "$@"',
+    )
+    path.write_text("".join(f"{line}\n" for line in lines))
     path.chmod(0o755)
 
 
