@@ -14,7 +14,16 @@ from edgecompress.compile import frontend, quantized
 from edgecompress.compile.bands import Bands
 from edgecompress.compile.integer import in_place, layers
 from edgecompress.compile.integer.splice import Splicer
-from edgecompress.compile.kernels import addition, elementwise, epilogue, families, pool, softmax
+from edgecompress.compile.kernels import (
+    addition,
+    elementwise,
+    epilogue,
+    families,
+    matrix_product,
+    pool,
+    slicing,
+    softmax,
+)
 from edgecompress.compile.kernels.in_place import choose as bands_in_place
 from edgecompress.compile.kernels.product import Product
 from edgecompress.compile.kernels.small_product import choose as smallest_parts
@@ -356,6 +365,25 @@ def _concatenate(layer: layers.Concatenate) -> Chosen:
     )
 
 
+def _matrix_product(layer: layers.MatrixProduct) -> Chosen:
+    first, second = layer.inputs
+    factor = quantized.multiplier(float(np.float64(first.scale) * np.float64(second.scale) / layer.output.scale))
+    worst = layer.shape.depth * 255 * 255 << max(factor.shift, 0)
+    if worst > quantized.INT32_MAX:
+        raise ValueError(f"its sums can reach {worst:,}, and an int32 holds {quantized.INT32_MAX:,}")
+    return Chosen(
+        op="matrix_product",
+        name=layer.shape.name,
+        build=lambda: matrix_product.build(layer.shape),
+        scalars=[first.zero_point, second.zero_point, factor.value, factor.shift, *_output_scalars(layer)],
+        inputs=layer.inputs,
+    )
+
+
+def _slice(layer: layers.Slice) -> Chosen:
+    return Chosen(op="slice", name=layer.shape.name, build=lambda: slicing.build(layer.shape), inputs=layer.inputs)
+
+
 def _float_bits(value: float) -> int:
     return int(np.array(value, "<f4").view("<i4"))
 
@@ -372,4 +400,6 @@ _CHOICES: dict[type[layers.Layer], Callable[[Any], Chosen]] = {
     layers.FlipSign: _flip_sign,
     layers.Transpose: _transpose,
     layers.Concatenate: _concatenate,
+    layers.MatrixProduct: _matrix_product,
+    layers.Slice: _slice,
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -39,10 +39,10 @@ def quantized(builder: Builder, target: Target, expression: Any) -> View:
     return _Drawing(builder, found).quantized(expression, target)
 
 
-def real(builder: Builder, variable: Any, name: str) -> View:
-    """Make the part that computes a real variable, and keep it as float32 under this name."""
+def as_it_is(builder: Builder, variable: Any, name: str) -> View:
+    """Make the part that computes a variable, and keep it under this name: reals as float32, integers as they are."""
     found = _find(builder, variable, None)
-    return _Drawing(builder, found).real(variable, name)
+    return _Drawing(builder, found).as_it_is(variable, name)
 
 
 def lower(network: Network, device: Device) -> dict[str, Program]:
@@ -73,7 +73,7 @@ def _find(builder: Builder, expression: Any, reader: Any) -> _Found:
         shared = [each for each in found.inner if _is_shared(builder, each, own)]
         if not shared or (reader is None and shared[0].same_as(expression)):
             return found
-        builder.views[shared[0]] = real(builder, shared[0], builder.unique(str(shared[0].name)))
+        builder.views[shared[0]] = as_it_is(builder, shared[0], builder.unique(str(shared[0].name)))
 
 
 def _is_shared(builder: Builder, variable: Any, own: set[Any]) -> bool:
@@ -129,10 +129,10 @@ class _Drawing:
         self._nodes = builder.graph.nodes(*found.inner)
         self._current: tuple[str, ...] = self._nodes[:1]
 
-    def real(self, variable: Any, name: str) -> View:
-        """Draw a part that gives a variable as it is."""
+    def as_it_is(self, variable: Any, name: str) -> View:
+        """Draw a part that gives a variable."""
         shape = shape_of(variable)
-        value = Value(name=name, shape=shape, dtype="float32")
+        value = Value(name=name, shape=shape, dtype=cast("layers.ElementType", dtype_of(variable)))
         return self._append(variable, value, View(value=value, shape=shape, order=identity(len(shape))), self._nodes)
 
     def quantized(self, expression: Any, target: Target) -> View:

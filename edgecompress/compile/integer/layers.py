@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecompress.compile.kernels import row_chain
+from edgecompress.compile.kernels import matrix_product, row_chain, slicing
 from edgecompress.compile.kernels.row_chain import RowChain
 from edgecompress.compile.kernels.window import Window
 from edgecompress.core.bundle import OnnxValue
@@ -22,6 +22,9 @@ from edgecompress.core.values import TensorSpec
 
 if TYPE_CHECKING:
     from edgecompress.compile.frontend import Imported
+
+
+ElementType = Literal["int8", "uint8", "float32", "int16", "int32", "int64", "bool"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +36,7 @@ class Value:
 
     name: str
     shape: tuple[int, ...]
-    dtype: Literal["int8", "uint8", "float32", "int16", "int32", "int64", "bool"] = "int8"
+    dtype: ElementType = "int8"
     scale: float = 1.0
     zero_point: int = 0
 
@@ -222,6 +225,26 @@ class Concatenate(Layer):
 
     rows: int
     runs: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatrixProduct(Layer):
+    """The product of two tensors, both computed."""
+
+    shape: matrix_product.MatrixProduct
+    clamp: Clamp
+
+    @property
+    def macs(self) -> int:
+        """How many products are summed."""
+        return self.shape.macs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slice(Layer):
+    """A part of a tensor."""
+
+    shape: slicing.Slice
 
 
 @dataclass(frozen=True, kw_only=True)

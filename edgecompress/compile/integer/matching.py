@@ -19,6 +19,7 @@ from edgecompress.compile.integer.builder import (
     WrongQuantizationError,
     as_int8_zero,
 )
+from edgecompress.compile.integer.computed_operands import cut
 from edgecompress.compile.integer.graph import Graph, array, dtype_of, operator, shape_of
 from edgecompress.compile.integer.layers import Clamp, Value
 from edgecompress.compile.integer.operators import MAKERS
@@ -88,11 +89,16 @@ def _try(builder: Builder, problems: list[str], variable: relax.Var, expression:
         builder.views[variable] = View(value=stand_in, shape=shape, order=identity(len(shape)))
 
 
-def _rearrange(builder: Builder, variable: relax.Var, _expression: Any) -> View:
+def _rearrange(builder: Builder, variable: relax.Var, expression: Any) -> View:
     view = builder.stored(variable)
-    if view is None:
+    if view is not None:
+        return view
+    source = builder.stored(expression.args[0]) if operator(expression) == "relax.strided_slice" else None
+    if source is not None:
+        return cut(builder, Target(variable=variable, scale=1.0, zero_point=0), source, expression)
+    if dtype_of(variable) == "uint8":  # it lies in memory as int8
         raise NoMatchError(builder.why_not(variable))
-    return view
+    return float_parts.as_it_is(builder, variable, builder.unique(str(variable.name)))
 
 
 # Edges of the network
@@ -118,7 +124,7 @@ def _add_output(builder: Builder, variable: Any, name: str) -> None:
     dtype = dtype_of(variable)
     view = builder.real(variable) if dtype == "float32" else builder.stored(variable)
     if dtype not in ("int8", "uint8") and (view is None or view.value.dtype != "int8"):
-        float_parts.real(builder, variable, name)
+        float_parts.as_it_is(builder, variable, name)
         return
     if view is None:
         raise NoMatchError(builder.why_not(variable))

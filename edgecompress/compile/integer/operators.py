@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from tvm import relax
 
-from edgecompress.compile.integer import layers, products
+from edgecompress.compile.integer import computed_operands, layers, products
 from edgecompress.compile.integer.builder import Builder, NoMatchError, Target, WrongQuantizationError, elements
 from edgecompress.compile.integer.graph import Constant, operator, pair, shape_of
 from edgecompress.compile.integer.layers import Value
@@ -56,7 +56,9 @@ def _constant_added(builder: Builder, target: Target, expression: Any, data: Any
 
 
 def product(builder: Builder, target: Target, expression: Any, call: relax.Call) -> View:
-    """A convolution or a matrix product, with its bias."""
+    """A convolution or a matrix product, with its bias; or a product of two tensors that are both computed."""
+    if operator(call) == "relax.matmul" and builder.graph.constant(call.args[1]) is None:
+        return computed_operands.matrix_product(builder, target, expression, call)
     found = products.find(builder.graph, expression, call)
     if isinstance(found, str):
         kind = WrongQuantizationError if isinstance(found, products.WrongQuantization) else NoMatchError
@@ -246,4 +248,5 @@ MAKERS: dict[str, Callable[[Builder, Target, Any, relax.Call], View]] = {
     "relax.mean": mean,
     "relax.nn.softmax": softmax,
     "relax.concat": concatenation,
+    "relax.strided_slice": computed_operands.part,
 }
