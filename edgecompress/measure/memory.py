@@ -89,6 +89,9 @@ def _resident(device: Device, most: int | None) -> tuple[Measurement, ...]:
     """Only an operating system has this figure; elsewhere there is nothing that could be missing."""
     if most is None:
         return ()
+    if device.emulated and device.instructions_per_tick is None:
+        reason = f"on {device.description}, the process that has memory is the emulator"
+        return (Measurement(metric="resident_bytes", unit="bytes", value=None, how="emulated", missing=reason),)
     return (
         Measurement(
             metric="resident_bytes",
