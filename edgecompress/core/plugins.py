@@ -11,9 +11,10 @@ from edgecompress.core.errors import ConfigError
 
 
 def names(stage: str) -> tuple[str, ...]:
-    """List the plugin modules of a stage (`compress`, `deploy`, …), private ones left out, sorted."""
+    """List the plugin modules of a stage (`compress`, `measure.meters`, …), private ones and folders left out, sorted."""
     package = importlib.import_module(f"edgecompress.{stage}")
-    return tuple(sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")))
+    modules = (m.name for m in pkgutil.iter_modules(package.__path__) if not m.ispkg)
+    return tuple(sorted(name for name in modules if not name.startswith("_")))
 
 
 def find(stage: str, name: str, *, where: str) -> ModuleType:

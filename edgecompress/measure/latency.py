@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -69,11 +70,14 @@ def _count(device: Device, sample: Sample, evidence: Evidence) -> _Series:
 
 def _time(device: Device, sample: Sample, evidence: Evidence, rate_hz: float, threads: int = 1) -> _Series:
     before = _conditions.look(device)
+    begin = time.monotonic()
     ticks = _call(device, sample, FIRST_TIMED)
     calls = 1
-    each_s = statistics.median(ticks) / rate_hz
-    wanted = _enough(each_s, evidence.repeat)
-    a_call = max(1, int(CALL_S / each_s)) if each_s else wanted
+    each_s = max(statistics.median(ticks) / rate_hz, 1e-9)
+    # Where an inference overwrites its inputs, writing them takes longer than the inference.
+    wall_s = max((time.monotonic() - begin) / (1 + FIRST_TIMED), each_s)
+    wanted = _enough(each_s, wall_s, evidence.repeat)
+    a_call = max(1, int(CALL_S / wall_s))
     while len(ticks) < wanted:
         evidence.progress("time inferences", len(ticks), wanted)
         ticks += _call(device, sample, min(a_call, wanted - len(ticks)))
@@ -88,12 +92,10 @@ def _call(device: Device, sample: Sample, count: int) -> list[int]:
     return list(device.run(sample, repeat=1 + count).ticks[1:])
 
 
-def _enough(each_s: float, repeat: int) -> int:
-    """How many inferences to time when one takes so long."""
-    if each_s <= 0:
-        return max(repeat, MOST_SAMPLES)
+def _enough(each_s: float, wall_s: float, repeat: int) -> int:
+    """How many inferences to time, when one takes `each_s` on the device and `wall_s` with all that belongs to it."""
     wanted = max(LEAST_SAMPLES, math.ceil(LEAST_S / each_s))
-    return max(repeat, min(wanted, MOST_SAMPLES, math.ceil(MOST_S / each_s)))
+    return max(repeat, min(wanted, MOST_SAMPLES, math.ceil(MOST_S / wall_s)))
 
 
 def _counted(series: _Series, clock: _clock.Clock, instructions_per_tick: float) -> Measurements:
