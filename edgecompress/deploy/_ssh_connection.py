@@ -258,8 +258,9 @@ def explain_no_connection(endpoint: Endpoint, error: BaseException) -> Unreachab
             f"nothing answers on port {endpoint.port} of {host}",
             hint="is this the board's address, and is SSH on? On a Raspberry Pi: sudo systemctl enable --now ssh",
         )
+    reason = "no SSH server answers there" if "banner" in str(error) else _reason(error)
     return UnreachableError(
-        f"{shown} could not be reached: {_reason(error)}", hint="does an SSH server run there, and is it this port?"
+        f"{shown} could not be reached: {reason}", hint="does an SSH server run there, and is it this port?"
     )
 
 

@@ -81,6 +81,7 @@ class Deployment:
             if self._folder is not None and self._lock is not None and self._lock.is_held():
                 self._folder.drop(self._program)
                 self._lock.release()
+        self._holder.retire()
         self._leave()
 
     def _place_once(self, progress: Progress) -> tuple[Site, bytes]:

@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 SEPARATOR = "|"
 ATTEMPTS = 3
 
+_at_work: set[str] = set()
+"""The tokens of this process's own deployments that are not over."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Holder:
@@ -38,8 +41,8 @@ class Holder:
 
     @classmethod
     def this_process(cls) -> Holder:
-        """Describe this process, with a token that no other lock has."""
-        return cls(
+        """Begin a deployment of this process, with a token that no other has. It ends with `retire`."""
+        holder = cls(
             user=getpass.getuser(),
             host=socket.gethostname(),
             system=_system(),
@@ -48,6 +51,12 @@ class Holder:
             since=datetime.now(UTC).isoformat(timespec="seconds"),
             token=secrets.token_hex(8),
         )
+        _at_work.add(holder.token)
+        return holder
+
+    def retire(self) -> None:
+        """Say that this deployment is over; a lock that it could not remove may be broken."""
+        _at_work.discard(self.token)
 
     @classmethod
     def read(cls, text: str) -> Holder | None:
@@ -65,9 +74,13 @@ class Holder:
 
     @property
     def has_ended(self) -> bool:
-        """True when it is certain: it ran on this machine, since its last start, and its process is gone."""
+        """True when it is certain: it ran on this machine, since its last start, and its process is gone or done."""
         here = (self.host, self.system) == (socket.gethostname(), _system())
-        return here and bool(self.system) and _started(self.pid) != self.started
+        if not here or not self.system:
+            return False
+        if _started(self.pid) != self.started:
+            return True
+        return self.pid == os.getpid() and self.token not in _at_work
 
 
 class Lock:

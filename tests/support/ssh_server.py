@@ -28,6 +28,7 @@ UsePAM no
 PermitRootLogin prohibit-password
 MaxStartups 100
 LogLevel VERBOSE
+SetEnv HOME={folder}/home
 Subsystem sftp internal-sftp
 """
 
@@ -43,14 +44,16 @@ def sshd() -> str | None:
 
 
 class SshServer:
-    """Started and stopped at will; the folder that clients deploy to is `board`."""
+    """Started and stopped at will. Clients deploy to `board`; programs get `home`, which no login script slows down."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.home = folder / "home"
         self.board = folder / "board"
         self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self.board.mkdir(parents=True)
+        self.home.mkdir()
         for name in ("host", "id"):
             make_key(folder / name)
         self.write_config()
@@ -104,6 +107,14 @@ class SshServer:
                 continue
         self._process.wait()
         self._process = None
+
+    def wait_for_sessions_to_end(self) -> None:
+        """Wait until no connection is served any more: what clients sent is then on the disk, or never will be."""
+        assert self._process is not None
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while _descendants(self._process.pid):
+            assert time.monotonic() < deadline, "a session does not end"
+            time.sleep(0.005)
 
     def _answers(self) -> bool:
         try:

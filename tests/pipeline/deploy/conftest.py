@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import ssh_server as ssh_server_module
+from ssh_server import SshServer
 
+from edgecompress.compile.link import LINUX_FLAGS, LINUX_LINK_FLAGS
 from edgecompress.core import target as targets
 from edgecompress.core import tools
 from edgecompress.core.bundle import Arena, Bundle, Layer, Manifest, Sizes, Vectors
@@ -20,6 +23,7 @@ WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wvla", "-Werror")
 BUILD_ID = bytes([0xA5, *range(1, 16)]).hex()
 VECTORS = 8
 WIDTH = 16
+PADDING_BYTES = 300_000
 
 ToyBundle = Callable[..., Bundle]
 
@@ -73,12 +77,13 @@ def _port_files(target: Target) -> list[str]:
 
 def _compiler(target: Target) -> list[str | Path]:
     includes = [f"-I{RUNTIME / part}" for part in ("include", "src", f"ports/{target.port}")]
-    return [f"{target.toolchain.prefix}gcc", "-std=c11", "-Os", *WARNINGS, *target.toolchain.cpu_flags, *includes]
+    flags = [*target.toolchain.cpu_flags, *(LINUX_FLAGS if target.system == "linux" else ())]
+    return [f"{target.toolchain.prefix}gcc", "-std=c11", "-Os", *WARNINGS, *flags, *includes]
 
 
 def _link_flags(target: Target, folder: Path) -> list[str | Path]:
     if target.memory is None:
-        return []
+        return ["-Wl,--gc-sections", *LINUX_LINK_FLAGS]
     regions = {"FLASH (rx)": target.memory.flash, "RAM (rwx)": target.memory.ram}
     lines = [f"{name} : ORIGIN = {r.origin:#x}, LENGTH = {r.length}" for name, r in regions.items()]
     (folder / "memory.ld").write_text("MEMORY {\n" + "\n".join(lines) + "\n}\n")
@@ -109,3 +114,30 @@ def _manifest(target: Target) -> Manifest:
         files={},
         tools={},
     )
+
+
+@pytest.fixture
+def ssh_server(tmp_path: Path) -> Iterator[SshServer]:
+    """A running sshd whose key the client knows."""
+    if not ssh_server_module.is_installed():
+        pytest.skip("no sshd on this machine: openssh-server is not installed")
+    server = SshServer(tmp_path / "server")
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def two_builds(toy_bundle: ToyBundle) -> tuple[Bundle, Bundle]:
+    """The toy network for this machine twice, as two builds of one model; the second one takes several writes."""
+    return tuple(_pad(toy_bundle("host", TOY_BUILD_BYTE=byte), byte, seed) for byte, seed in ((0x11, 1), (0x22, 2)))
+
+
+def _pad(bundle: Bundle, build_byte: int, seed: int) -> Bundle:
+    """Put bytes behind the program, which nobody reads, and give the manifest the build id that it answers with."""
+    with bundle.program.open("ab") as program:
+        program.write(np.random.default_rng(seed).bytes(PADDING_BYTES))
+    build_id = bytes([build_byte, *range(1, 16)]).hex()
+    manifest = bundle.manifest.model_copy(update={"build_id": build_id})
+    (bundle.folder / "manifest.json").write_text(manifest.model_dump_json())
+    return Bundle(folder=bundle.folder, manifest=manifest)
