@@ -11,10 +11,13 @@ networks for efficient integer-arithmetic-only inference"; gemmlowp fixedpoint.h
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edgecompress.core.values import Arithmetic
 
 INT8_MIN, INT8_MAX = -128, 127
 INT32_MAX = 2**31 - 1
@@ -88,16 +91,41 @@ def scale(x: NDArray[np.int64], by: Multiplier) -> NDArray[np.int64]:
     return divide_by_power(multiply_high(x << max(by.shift, 0), by.value), max(-by.shift, 0))
 
 
-def rescale_table(source: tuple[float, int], target: tuple[float, int], bounds: tuple[int, int]) -> NDArray[np.int8]:
-    """What -128 … 127 become at another (scale, zero point), limited to `bounds`.
+def mean_multiplier(input_scale: float, output_scale: float, count: int) -> Multiplier:
+    """What brings a sum of `count` numbers to their mean at the output's scale (TFLite's QuantizedMeanOrSum)."""
+    factor = multiplier(float(np.float64(input_scale) / np.float64(output_scale)))
+    shift = min(count.bit_length() - 1, 32, 31 + factor.shift)
+    return Multiplier(value=(factor.value << shift) // count, shift=factor.shift - shift)
 
-    A table can hold what ONNX defines, dequantize and quantize in single precision with ties to even; TFLite's double
-    rounding is one off for up to a quarter of the numbers where the scales are close.
+
+def onnx_rescale_table(
+    source: tuple[float, int], target: tuple[float, int], bounds: tuple[int, int]
+) -> NDArray[np.int8]:
+    """What -128 … 127 become at another (scale, zero point), limited to `bounds`: as ONNX defines it.
+
+    Dequantize and quantize in single precision with ties to even. TFLite's double rounding is one off for up to a
+    quarter of the numbers where the scales are close.
     """
     (scale_in, zero_in), (scale_out, zero_out) = source, target
     real = np.arange(INT8_MIN - zero_in, INT8_MAX + 1 - zero_in).astype(np.float32) * np.float32(scale_in)
     numbers = np.rint(real / np.float32(scale_out)) + np.float32(zero_out)
     return np.asarray(np.clip(numbers, *bounds).astype(np.int8))
+
+
+def tflite_rescale_table(
+    source: tuple[float, int], target: tuple[float, int], bounds: tuple[int, int]
+) -> NDArray[np.int8]:
+    """The same as TFLite's Requantize computes it."""
+    (scale_in, zero_in), (scale_out, zero_out) = source, target
+    numbers = np.arange(INT8_MIN, INT8_MAX + 1, dtype=np.int64) - zero_in
+    scaled = scale(numbers, multiplier(float(np.float64(scale_in) / np.float64(scale_out)))) + zero_out
+    return np.asarray(np.clip(scaled, *bounds).astype(np.int8))
+
+
+RESCALE_TABLES: Mapping[Arithmetic, Callable[..., NDArray[np.int8]]] = {
+    "onnx": onnx_rescale_table,
+    "tflite": tflite_rescale_table,
+}
 
 
 def folded_bias(

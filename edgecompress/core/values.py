@@ -22,6 +22,8 @@ Array = NDArray[Any]
 Optimize = Literal["speed", "size", "ram", "balanced"]
 """What a compilation is to save: instructions, flash, RAM, or some of each. The outputs are the same bytes."""
 
+Arithmetic = Literal["onnx", "tflite"]
+
 
 class FileValue(BaseModel):
     """A frozen value that is read from or written to a file; an unknown key is an error."""
@@ -65,13 +67,18 @@ class AppliedStep(FileValue):
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A network: its ONNX graph, checked, with every shape bound and batch 1."""
+    """A network: its ONNX graph, checked, with every shape bound and batch 1.
+
+    `arithmetic` says whose definition holds where ONNX and TFLite give int8 results that are a step apart: a change of
+    scale, the mean of an image, the bounds of an activation.
+    """
 
     name: str
     graph: onnx.ModelProto
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     steps: tuple[AppliedStep, ...] = ()
+    arithmetic: Arithmetic = "onnx"
 
     @property
     def is_quantized(self) -> bool:

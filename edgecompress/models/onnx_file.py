@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 SUFFIXES = (".onnx",)
 NAME_KEY = "edgecompress.name"
 STEPS_KEY = "edgecompress.steps"
+ARITHMETIC_KEY = "edgecompress.arithmetic"
 NO_SHAPES: Mapping[str, tuple[int, ...]] = MappingProxyType({})
 FOLDED_BYTES_LIMIT = 64 * 2**20
 """What folding would make larger stays a computation: a few bytes of file can ask for gigabytes of constant."""
@@ -73,11 +74,12 @@ def load(path: Path, *, name: str | None = None, shapes: Mapping[str, tuple[int,
         inputs=inputs,
         outputs=outputs,
         steps=_stored_steps(stored.get(STEPS_KEY, "[]"), path),
+        arithmetic="tflite" if stored.get(ARITHMETIC_KEY) == "tflite" else "onnx",
     )
 
 
 def save(model: Model, path: Path) -> None:
-    """Write a model with its name and applied steps as metadata; equal models give equal bytes.
+    """Write a model with its name, applied steps and arithmetic as metadata; equal models give equal bytes.
 
     Raises StorageError when the file system refuses.
     """
@@ -86,6 +88,8 @@ def save(model: Model, path: Path) -> None:
     del proto.metadata_props[:]
     proto.metadata_props.add(key=NAME_KEY, value=model.name)
     proto.metadata_props.add(key=STEPS_KEY, value=_STEPS.dump_json(model.steps).decode())
+    if model.arithmetic != "onnx":
+        proto.metadata_props.add(key=ARITHMETIC_KEY, value=model.arithmetic)
     files.write_whole(path, proto.SerializeToString(deterministic=True))
 
 

@@ -1,12 +1,14 @@
 """TensorFlow Lite files: read strictly and turned into the ONNX graph that means the same, without TensorFlow.
 
 An int8 network becomes a QDQ graph with exactly the scales and zero points of the file, a float32 network a float
-graph. Layers keep the names of the tensors that they make. The format is that of TensorFlow's schema.fbs, version 3.
+graph. Where the two formats differ by a step, the model says that TFLite's definition holds (`Model.arithmetic`).
+Layers keep the names of the tensors that they make. The format is that of TensorFlow's schema.fbs, version 3.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -49,7 +51,8 @@ def load(path: Path, *, name: str | None = None, shapes: Mapping[str, tuple[int,
     onnx_shapes.check_static(proto, path)
     quantization.check(proto, path)
     inputs, outputs = specs.read(proto, path)
-    return Model(name=name or path.stem, graph=proto, inputs=inputs, outputs=outputs)
+    model = Model(name=name or path.stem, graph=proto, inputs=inputs, outputs=outputs)
+    return replace(model, arithmetic="tflite") if model.is_quantized else model
 
 
 def _converted(network: records.Network, path: Path) -> ModelProto:

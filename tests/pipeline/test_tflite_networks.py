@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -156,22 +155,8 @@ NETWORKS: dict[str, Network] = {
     "classifier": classifier(),
 }
 
-KNOWN_DIFFERENCES = {
-    "conv relu n1 to 1": "compile/integer/matching.py rounds a tie of a bound to even, TFLite away from zero",
-    "mean": "compile takes the average pool's division; tflite-micro folds 1/pixels into the multiplier",
-    "mean kept": "compile takes the average pool's division; tflite-micro folds 1/pixels into the multiplier",
-    "mean rescaled": "compile scales, then divides; tflite-micro folds 1/pixels into the multiplier",
-    "quantize coarser": "compile/quantized.py rescales as ONNX does; tflite-micro rounds twice (its docstring)",
-}
-"""One step at most, in operators that none of the reference networks has."""
 
-
-def marked(name: str) -> Any:
-    reason = KNOWN_DIFFERENCES.get(name)
-    return pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=reason)) if reason else name
-
-
-@pytest.mark.parametrize("name", [marked(name) for name in NETWORKS])
+@pytest.mark.parametrize("name", NETWORKS)
 def test_an_operator_gives_the_bytes_of_tflite_micro(
     name: str, tmp_path: Path, interpreted: Callable[[Path, Array], Array]
 ) -> None:

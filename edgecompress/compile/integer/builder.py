@@ -13,6 +13,7 @@ from tvm import relax
 from edgecompress.compile.integer.graph import RESHAPES, Graph, array, axes_of, operator, shape_of
 from edgecompress.compile.integer.layers import NO_CLAMP, Clamp, Layer, Rescale, Transpose, Value
 from edgecompress.compile.integer.views import Axes, View, channels_last, identity
+from edgecompress.core.values import Arithmetic
 
 MOVES = frozenset({"relax.permute_dims", *RESHAPES})
 """Operators that only rearrange."""
@@ -48,11 +49,13 @@ class Target:
 class Builder:
     """The layers made so far, and where every variable of the graph lies.
 
-    `renamed` says which values became outputs of the network, and under which names.
+    `renamed` says which values became outputs of the network, and under which names; `arithmetic` whose definition
+    holds (core.values.Model).
     """
 
-    def __init__(self, graph: Graph, edges: set[str]) -> None:
+    def __init__(self, graph: Graph, edges: set[str], arithmetic: Arithmetic) -> None:
         self.graph = graph
+        self.arithmetic = arithmetic
         self.layers: list[Layer] = []
         self.views: dict[Any, View] = {}
         self.renamed: dict[str, str] = {}
@@ -144,7 +147,15 @@ class Builder:
         if target.is_at(view.value) and target.clamp == NO_CLAMP:
             return view
         source = view.before or view
-        result = self.emit(target, source.shape, source.order, Rescale, inputs=(view.value,), clamp=target.clamp)
+        result = self.emit(
+            target,
+            source.shape,
+            source.order,
+            Rescale,
+            inputs=(view.value,),
+            clamp=target.clamp,
+            arithmetic=self.arithmetic,
+        )
         return result.reshaped(view.shape) if view.before else result
 
     def label(self, expression: Any) -> str:

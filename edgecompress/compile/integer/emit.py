@@ -264,7 +264,7 @@ def _max_pool(layer: layers.MaxPool) -> Chosen:
 def _mean(layer: layers.Mean) -> Chosen:
     shape = pool.Mean(pixels=layer.pixels, channels=layer.channels)
     source = layer.inputs[0]
-    factor = quantized.multiplier(float(np.float64(source.scale) / np.float64(layer.output.scale)))
+    factor = quantized.mean_multiplier(source.scale, layer.output.scale, layer.pixels)
     if factor.shift > 0 and 255 * layer.pixels << factor.shift > quantized.INT32_MAX:
         raise ValueError(f"the sum of {layer.pixels:,} pixels overflows when it is scaled by 2**{factor.shift}")
     return Chosen(
@@ -300,7 +300,8 @@ def _softmax(layer: layers.Softmax) -> Chosen:
 def _rescale(layer: layers.Rescale) -> Chosen:
     shape = elementwise.Lookup(elements=layer.output.elements)
     source, target = ((value.scale, value.zero_point) for value in (layer.inputs[0], layer.output))
-    table = quantized.rescale_table(source, target, (layer.clamp.low, layer.clamp.high))
+    rescale_table = quantized.RESCALE_TABLES[layer.arithmetic]
+    table = rescale_table(source, target, (layer.clamp.low, layer.clamp.high))
     return Chosen(
         op="rescale",
         name=shape.name,

@@ -18,7 +18,7 @@ from edgecompress.compile.kernels import matrix_product, row_chain, slicing
 from edgecompress.compile.kernels.row_chain import RowChain
 from edgecompress.compile.kernels.window import Window
 from edgecompress.core.bundle import OnnxValue
-from edgecompress.core.values import TensorSpec
+from edgecompress.core.values import Arithmetic, TensorSpec
 
 if TYPE_CHECKING:
     from edgecompress.compile.frontend import Imported
@@ -156,7 +156,7 @@ class AveragePool(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class Mean(Layer):
-    """The mean over the whole image, at another scale."""
+    """The mean over the whole image, as TFLite's MEAN; at another scale, or the same."""
 
     pixels: int
     channels: int
@@ -184,6 +184,7 @@ class Rescale(Layer):
     """The same numbers at another scale, and perhaps clamped: a stand-alone activation, or a change of scale."""
 
     clamp: Clamp
+    arithmetic: Arithmetic = "onnx"
 
 
 @dataclass(frozen=True, kw_only=True)

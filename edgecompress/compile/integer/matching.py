@@ -25,7 +25,7 @@ from edgecompress.compile.integer.layers import Clamp, Value
 from edgecompress.compile.integer.operators import MAKERS
 from edgecompress.compile.integer.views import View, channels_last, identity
 from edgecompress.core.errors import ModelError
-from edgecompress.core.values import Model, TensorSpec
+from edgecompress.core.values import Arithmetic, Model, TensorSpec
 
 
 def match(imported: frontend.Imported, model: Model) -> layers.Network:
@@ -35,7 +35,7 @@ def match(imported: frontend.Imported, model: Model) -> layers.Network:
     """
     graph = Graph(imported)
     edges = {spec.name for spec in (*model.inputs, *model.outputs)}
-    builder = Builder(graph, edges)
+    builder = Builder(graph, edges, model.arithmetic)
     problems: list[str] = []
     for parameter, spec in zip(graph.main.params, model.inputs, strict=True):
         _add_input(builder, parameter, spec)
@@ -185,7 +185,8 @@ def _layer(builder: Builder, target: Target, expression: Any) -> View:
     target = dataclasses.replace(target, nodes=(*builder.graph.nodes(expression), *target.nodes))
     bounds = _bounds(call)
     if bounds is not None:
-        return _layer(builder, dataclasses.replace(target, clamp=_narrowed(target, *bounds)), call.args[0])
+        clamp = _narrowed(target, *bounds, builder.arithmetic)
+        return _layer(builder, dataclasses.replace(target, clamp=clamp), call.args[0])
     if name not in MAKERS:
         return _function(builder, target, expression)
     try:
@@ -231,12 +232,17 @@ def _bounds(call: Any) -> tuple[float, float] | None:
     return None
 
 
-def _narrowed(target: Target, low: float, high: float) -> Clamp:
-    """Limit the target's clamp to real bounds, rounded like TFLite's CalculateActivationRangeQuantized."""
+def _narrowed(target: Target, low: float, high: float, arithmetic: Arithmetic) -> Clamp:
+    """Limit the target's clamp to real bounds; ties go to even as in QuantizeLinear, or away from zero.
+
+    The latter is TFLite's CalculateActivationRangeQuantized.
+    """
 
     def quantized(bound: float) -> int:
         if np.isinf(bound):
             return 127 if bound > 0 else -128
-        return int(np.clip(target.zero_point + np.round(np.float32(bound) / np.float32(target.scale)), -128, 127))
+        steps = np.float32(bound) / np.float32(target.scale)
+        nearest = np.rint(steps) if arithmetic == "onnx" else np.trunc(steps + np.copysign(np.float32(0.5), steps))
+        return int(np.clip(target.zero_point + nearest, -128, 127))
 
     return Clamp(low=max(target.clamp.low, quantized(low)), high=min(target.clamp.high, quantized(high)))

@@ -159,7 +159,7 @@ def mean(builder: Builder, target: Target, expression: Any, call: relax.Call) ->
     axes = sorted(int(axis) % len(view.shape) for axis in call.attrs.axis)
     if len(view.shape) != 4 or axes != [2, 3]:
         raise NoMatchError(f"{builder.label(expression)} (mean) runs over axes {axes}; only rows and columns can")
-    if not target.is_at(view.value):
+    if builder.arithmetic == "tflite" or not target.is_at(view.value):
         return _mean(builder, target, view).reshaped(shape_of(call))
     height, width = view.shape[2:]
     window = Window(height=height, width=width, channels=view.shape[1], kernel=(height, width))

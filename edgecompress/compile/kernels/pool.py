@@ -1,6 +1,6 @@
-"""int8 pooling: average (padding not counted), largest value, and the mean of a whole image at another scale.
+"""int8 pooling: average (padding not counted), largest value, and the mean of a whole image at any scale.
 
-Source: TensorFlow Lite, reference_integer_ops::AveragePool, MaxPool and Mean.
+Source: TensorFlow Lite, reference_integer_ops::AveragePool and MaxPool, reference_ops::QuantizedMeanOrSum.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def build_max(shape: MaxPool) -> tirx.PrimFunc:
 
 
 def build_mean(shape: Mean) -> tirx.PrimFunc:
-    """Write the kernel: (input, output, scalars). The sum is scaled first and divided then, as in TFLite."""
+    """Write the kernel: (input, output, scalars). The multiplier holds the division (quantized.mean_multiplier)."""
     function = Function()
     with function.body():
         image = function.argument("input", shape.pixels * shape.channels, "int8")
@@ -101,7 +101,7 @@ def build_mean(shape: Mean) -> tirx.PrimFunc:
                         sums[c] += int32(image[pixel * shape.channels + channel + c])
                 for c in range(channels):
                     scaled = let("scaled", fixed_point.scale(sums[c], scalars["multiplier"], scalars["shift"]))
-                    mean = round_divide(scaled, shape.pixels) + scalars["output_zero"]
+                    mean = scaled + scalars["output_zero"]
                     output[channel + c] = clamp(mean, scalars["low"], scalars["high"]).astype("int8")
     return function.finish()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from edgecompress.compile import quantized
 from edgecompress.compile.quantized import Multiplier
+from edgecompress.core.values import Array
 
 INT32 = st.integers(-(2**31), 2**31 - 1)
 SIGNIFICAND = st.integers(2**30, 2**31 - 1)
@@ -119,19 +121,33 @@ def test_the_table_of_exponentials_ends_where_the_argument_leaves_its_range() ->
 
 @given(st.floats(0.001, 10), st.floats(0.001, 10), st.integers(-128, 127), st.integers(-128, 127))
 def test_a_rescale_table_holds_the_nearest_numbers(scale: float, new: float, zero: int, new_zero: int) -> None:
-    table = quantized.rescale_table((scale, zero), (new, new_zero), (-128, 127))
+    table = quantized.onnx_rescale_table((scale, zero), (new, new_zero), (-128, 127))
 
     exact = np.clip((np.arange(-128, 128) - zero) * scale / new + new_zero, -128, 127)
     assert np.abs(table - exact).max() <= 0.5 + 1e-3
 
 
 def test_a_rescale_table_rounds_ties_to_even() -> None:
-    table = quantized.rescale_table((0.5, 0), (1.0, 0), (-128, 127))
+    table = quantized.onnx_rescale_table((0.5, 0), (1.0, 0), (-128, 127))
 
     assert table[128 + np.array([1, 3, 5, -1, -3])].tolist() == [0, 2, 2, 0, -2]
 
 
-def test_a_rescale_table_at_the_same_scale_only_clamps() -> None:
-    table = quantized.rescale_table((0.3, 5), (0.3, 5), (-7, 90))
+def test_a_rescale_table_of_tflite_rounds_the_ties_of_a_half_up() -> None:
+    table = quantized.tflite_rescale_table((0.5, 0), (1.0, 0), (-128, 127))
+
+    assert table[128 + np.array([1, 3, 5, -1, -3])].tolist() == [1, 2, 3, 0, -1]
+
+
+@pytest.mark.parametrize("rescale_table", quantized.RESCALE_TABLES.values())
+def test_a_rescale_table_at_the_same_scale_only_clamps(rescale_table: Callable[..., Array]) -> None:
+    table = rescale_table((0.3, 5), (0.3, 5), (-7, 90))
 
     assert np.array_equal(table, np.clip(np.arange(-128, 128), -7, 90))
+
+
+@given(st.floats(0.01, 10), st.floats(0.01, 10), st.integers(1, 10_000))
+def test_a_mean_multiplier_divides_by_the_count(scale: float, new: float, count: int) -> None:
+    by = quantized.mean_multiplier(scale, new, count)
+
+    assert by.value * 2.0 ** (by.shift - 31) == pytest.approx(scale / new / count, rel=1e-8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -106,10 +107,10 @@ def test_model_local_functions_are_inlined(load: Load) -> None:
     assert [node.op_type for node in load(proto).graph.graph.node] == ["Relu"]
 
 
-def test_name_and_steps_survive_save_and_load(load: Load, small_cnn: ModelProto, file: Path) -> None:
+def test_name_steps_and_arithmetic_survive_save_and_load(load: Load, small_cnn: ModelProto, file: Path) -> None:
     step = AppliedStep(method="static_int8", options={"ranges": "minmax", "per_channel": True, "percentile": 99.9})
     read = load(small_cnn)
-    written = Model(name="mine", graph=read.graph, inputs=read.inputs, outputs=read.outputs, steps=(step,))
+    written = replace(read, name="mine", steps=(step,), arithmetic="tflite")
 
     onnx_file.save(written, file)
     again = models.load(file)

@@ -88,7 +88,7 @@ def test_inputs_and_outputs_are_those_of_the_file(load: Load) -> None:
     model = load(write(conv(), [CONV]))
 
     assert model.name == "net"
-    assert model.is_quantized
+    assert (model.is_quantized, model.arithmetic) == (True, "tflite")
     assert model.inputs == (TensorSpec(name="x", shape=(1, 5, 4, 2), dtype="int8", scale=0.5, zero_point=3),)
     scale = float(np.float32(0.7))
     assert model.outputs == (TensorSpec(name="y", shape=(1, 3, 2, 3), dtype="int8", scale=scale, zero_point=-5),)
