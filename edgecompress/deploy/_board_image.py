@@ -62,9 +62,12 @@ def find_or_build(progress: Progress) -> Image:
     image = Image(folder=cache_folder() / "virtual-board" / _key())
     if _is_whole(image):
         return image
-    with _only_builder(image.folder.parent):
-        if not _is_whole(image):
-            _build(image, progress)
+    try:
+        with _only_builder(image.folder.parent):
+            if not _is_whole(image):
+                _build(image, progress)
+    except StorageError as error:
+        raise StorageError(error.message, hint="free some space, or set XDG_CACHE_HOME to another folder") from error
     return image
 
 
@@ -99,9 +102,7 @@ def _only_builder(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / "lock").open("w")
     except OSError as error:
-        raise StorageError(
-            f"cannot write {folder}: {error.strerror}", hint="set XDG_CACHE_HOME to a folder of yours"
-        ) from error
+        raise StorageError(f"cannot write {folder}: {error.strerror}") from error
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -125,10 +126,11 @@ def _unpack(packages: Path) -> None:
 
     Nothing of it needs a privilege: no package is installed, so the mode that runs no chroot serves root too.
     """
+    program = tools.locate("mmdebstrap")
     unprivileged = ("--mode=chrootless", "--skip=check/chrootless")
     wanted = ("--variant=extract", "--architectures=arm64", f"--include={','.join(_board_root.PACKAGES)}")
     left_out = "--dpkgopt=path-exclude=/usr/share/*"
-    command = ["mmdebstrap", "--quiet", *unprivileged, *wanted, left_out, SUITE, str(packages), mirror()]
+    command = [str(program), "--quiet", *unprivileged, *wanted, left_out, SUITE, str(packages), mirror()]
     tools.run(command, timeout_s=BUILD_TIMEOUT_S)
 
 

@@ -39,6 +39,7 @@ CORES = {
     "armv7-a": Core(qemu_cpu="cortex-a9", features=ARMV7, part="0xc09"),
     "arm1176jzf-s": Core(qemu_cpu="arm1176", features="half thumb fastmult vfp edsp java tls", part="0xb76"),
     "x86-64-v2": Core(qemu_cpu="Nehalem", features=X86_64_V2),
+    "x86-64-v3": Core(qemu_cpu="Haswell", features=f"{X86_64_V2} fma movbe xsave avx f16c abm bmi1 avx2 bmi2"),
 }
 """By a profile's `cpu`. The generic profiles get the least core that they promise to run on."""
 

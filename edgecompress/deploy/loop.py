@@ -2,7 +2,8 @@
 
 The address is `loop://PROFILE`, as `loop://rpi-zero`. It is ready in a second and runs every Linux profile's programs;
 an instruction that the profile's core lacks traps. The kernel is this machine's: time and memory mean nothing there.
-What was deployed stays in the user's cache.
+What was deployed stays in the user's cache. On a machine of the profile's own kind, a program that starts itself anew
+(after a fault) leaves the emulator.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ end.
 from __future__ import annotations
 
 from edgecompress.core import target as targets
+from edgecompress.core import tools
 from edgecompress.core.device import Device
 from edgecompress.core.errors import UsageError
 from edgecompress.core.target import Target
@@ -31,6 +32,7 @@ def connect(target: Target, address: str | None = None, *, emulator_args: tuple[
     description = f"vm://{board.name} ({cpu}, emulated by {PROGRAM} with Debian's kernel)"
 
     def switch_on(progress: Progress) -> tuple[Machine, SshLink]:
+        tools.locate(PROGRAM)  # before a minute is spent on the image
         machine = Machine(_board_image.find_or_build(progress), cpu, emulator_args)
         ssh = SshLink(
             target,
