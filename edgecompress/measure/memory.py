@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgecompress.core.answers import Stats
 from edgecompress.core.bundle import Bundle
 from edgecompress.core.device import Device
 from edgecompress.core.values import Evidence, Measurement, Measurements
@@ -16,8 +17,8 @@ def read(device: Device, bundle: Bundle, evidence: Evidence) -> Measurements:
     """Read sizes from the bundle's manifest and, after one more inference, the stack's mark from the device.
 
     `flash_bytes` and the static part of `ram_bytes` are what the network adds to the same firmware with an empty
-    network; `ram_bytes` is that static part (the arena included) and the whole stack. `resident_bytes` is there on
-    devices with an operating system.
+    network; `ram_bytes` is that static part (the arena included) and the whole stack. `resident_bytes` and
+    `proportional_bytes` are there on devices with an operating system.
     """
     sizes = bundle.manifest.sizes
     evidence.progress("read the stack's mark", 0, 1)
@@ -40,7 +41,7 @@ def read(device: Device, bundle: Bundle, evidence: Evidence) -> Measurements:
                 sizes.firmware_static_ram_bytes,
                 {"counted": "data and bss of the whole firmware, without stack"},
             ),
-            *_resident(device, told.resident_bytes),
+            *_of_the_process(device, told),
         )
     )
 
@@ -85,23 +86,26 @@ def _stack(device: Device, bundle: Bundle, mark: int | None) -> Measurement:
     )
 
 
-def _resident(device: Device, most: int | None) -> tuple[Measurement, ...]:
-    """Only an operating system has this figure; elsewhere there is nothing that could be missing."""
-    if most is None:
-        return ()
-    if device.emulated and device.instructions_per_tick is None:
-        reason = f"on {device.description}, the process that has memory is the emulator"
-        return (Measurement(metric="resident_bytes", unit="bytes", value=None, how="emulated", missing=reason),)
-    return (
-        Measurement(
-            metric="resident_bytes",
-            unit="bytes",
-            value=most,
-            samples=(most,),
-            how=_clock.how(device),
-            instrument="largest resident set of the process, by its operating system",
+def _of_the_process(device: Device, told: Stats) -> tuple[Measurement, ...]:
+    """Only an operating system has these figures; elsewhere there is nothing that could be missing."""
+    each = (
+        ("resident_bytes", told.resident_bytes, "largest resident set of the process (VmHWM), by its operating system"),
+        (
+            "proportional_bytes",
+            told.proportional_bytes,
+            "resident memory of the process now, shared pages divided among those who share them (Pss)",
         ),
     )
+    return tuple(_if_its_own(device, metric, size, by) for metric, size, by in each if size is not None)
+
+
+def _if_its_own(device: Device, metric: str, size: int, instrument: str) -> Measurement:
+    """An emulator of user programs runs them as a process of its own: the memory is the emulator's."""
+    how = _clock.how(device)
+    if device.emulated and device.instructions_per_tick is None:
+        reason = f"on {device.description}, the process that has memory is the emulator"
+        return Measurement(metric=metric, unit="bytes", value=None, how=how, missing=reason)
+    return Measurement(metric=metric, unit="bytes", value=size, samples=(size,), how=how, instrument=instrument)
 
 
 def _ram(static: int, stack: Measurement) -> Measurement:

@@ -71,6 +71,7 @@ class FakeDevice:
     description: str = "fake board"
     stack_bytes: int | None = 640
     resident_bytes: int | None = None
+    proportional_bytes: int | None = None
     instructions_per_tick: float | None = None
     board: Board | None = None
     network: Callable[[Array], Array] = rounded
@@ -96,7 +97,12 @@ class FakeDevice:
         return self.profiled
 
     def read_stats(self) -> Stats:
-        return Stats(arena_bytes=28, stack_bytes=self.stack_bytes, resident_bytes=self.resident_bytes)
+        return Stats(
+            arena_bytes=28,
+            stack_bytes=self.stack_bytes,
+            resident_bytes=self.resident_bytes,
+            proportional_bytes=self.proportional_bytes,
+        )
 
 
 @pytest.fixture
@@ -113,6 +119,7 @@ def process() -> FakeDevice:
         description="local process",
         stack_bytes=None,
         resident_bytes=1_400_000,
+        proportional_bytes=900_000,
     )
 
 

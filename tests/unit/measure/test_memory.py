@@ -47,4 +47,24 @@ def test_a_process_tells_its_resident_set_and_a_bare_board_has_none(
     on_board = {m.metric: m for m in memory.read(board, bundle, evidence).metrics}
 
     assert (on_host["resident_bytes"].value, on_host["resident_bytes"].how) == (1_400_000, "measured")
-    assert "resident_bytes" not in on_board
+    assert (on_host["proportional_bytes"].value, on_host["proportional_bytes"].how) == (900_000, "measured")
+    assert not {"resident_bytes", "proportional_bytes"} & set(on_board)
+
+
+def test_the_memory_of_an_emulator_of_programs_is_not_the_programs(
+    process: Any, bundle: Any, evidence: Evidence
+) -> None:
+    process.emulated, process.description = True, "loop://rpi4 (emulated by qemu-user)"
+
+    found = {m.metric: m for m in memory.read(process, bundle, evidence).metrics}
+
+    why = "on loop://rpi4 (emulated by qemu-user), the process that has memory is the emulator"
+    assert [found[name].missing for name in ("resident_bytes", "proportional_bytes")] == [why, why]
+
+
+def test_an_emulated_system_tells_its_own_processes_memory(process: Any, bundle: Any, evidence: Evidence) -> None:
+    process.emulated, process.instructions_per_tick = True, 1.0
+
+    found = {m.metric: m for m in memory.read(process, bundle, evidence).metrics}
+
+    assert (found["resident_bytes"].value, found["resident_bytes"].how) == (1_400_000, "emulated")
