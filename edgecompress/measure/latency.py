@@ -8,8 +8,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from edgecompress.core import linux
 from edgecompress.core.bundle import Bundle
 from edgecompress.core.device import Device
+from edgecompress.core.errors import TransferError
 from edgecompress.core.values import Array, BoardState, Conditions, Evidence, Measurement, Measurements
 from edgecompress.measure import _clock, _conditions, _outputs, _steady
 
@@ -44,17 +46,48 @@ def read(device: Device, bundle: Bundle, evidence: Evidence) -> Measurements:
 
     Executed instructions on an emulated device, exactly `evidence.repeat` times. Microseconds by the device's own clock
     on a real one: at least `evidence.repeat` times, at least 200 times and for a second, unless that takes more than
-    20 s. The other of the two metrics is there as missing, with the reason.
+    20 s; first on one thread, then on as many as the board has cores. The other of the two metrics is there as missing,
+    with the reason.
     """
     inputs, _ = bundle.vectors()
     sample = _outputs.one(inputs, 0)
     clock = _clock.of(device)
     if clock.ticks_per_second is not None:
-        series = _time(device, sample, evidence, clock.ticks_per_second)
-        return _timed(series, clock, clock.ticks_per_second)
+        return _read_time(device, sample, evidence, clock, clock.ticks_per_second)
     if clock.instructions_per_tick is not None:
         return _counted(_count(device, sample, evidence), clock, clock.instructions_per_tick)
     return Measurements(metrics=(_missing("latency_instructions", clock), _missing("latency_us", clock)))
+
+
+def _read_time(device: Device, sample: Sample, evidence: Evidence, clock: _clock.Clock, rate_hz: float) -> Measurements:
+    """Time on one thread, and where the device has more cores on all of them."""
+    found = [_timed(_time(device, sample, evidence, rate_hz, 1), clock, rate_hz)]
+    cores = _cores(device)
+    if cores > 1:
+        found.append(_on_threads(device, sample, evidence, clock, rate_hz, cores))
+    return Measurements(
+        metrics=(_missing("latency_instructions", clock), *(m for each in found for m in each.metrics)),
+        conditions=tuple(run for each in found for run in each.conditions),
+    )
+
+
+def _on_threads(
+    device: Device, sample: Sample, evidence: Evidence, clock: _clock.Clock, rate_hz: float, threads: int
+) -> Measurements:
+    try:
+        device.use_threads(threads)
+    except TransferError as error:
+        missing = _missing("latency_us", clock, conditions={"threads": str(threads)}, why=error.message)
+        return Measurements(metrics=(missing,))
+    found = _timed(_time(device, sample, evidence, rate_hz, threads), clock, rate_hz)
+    device.use_threads(1)
+    return found
+
+
+def _cores(device: Device) -> int:
+    """The cores that are on line, as the board says, or the profile where it does not."""
+    told = linux.cores(device.board) if device.board is not None else None
+    return told or device.target.cores or 1
 
 
 def _count(device: Device, sample: Sample, evidence: Evidence) -> _Series:
@@ -68,7 +101,7 @@ def _count(device: Device, sample: Sample, evidence: Evidence) -> _Series:
     return _Series(ticks=tuple(ticks), calls=calls, threads=1)
 
 
-def _time(device: Device, sample: Sample, evidence: Evidence, rate_hz: float, threads: int = 1) -> _Series:
+def _time(device: Device, sample: Sample, evidence: Evidence, rate_hz: float, threads: int) -> _Series:
     before = _conditions.look(device)
     begin = time.monotonic()
     ticks = _call(device, sample, FIRST_TIMED)
@@ -117,7 +150,8 @@ def _timed(series: _Series, clock: _clock.Clock, rate_hz: float) -> Measurements
     left_out = _steady.warm_up(samples)
     steady = samples[left_out:]
     drift = _steady.drift(steady)
-    run = _conditions.of_run("latency", series.before, series.after, threads=series.threads)
+    name = "latency" if series.threads == 1 else f"latency, {series.threads} threads"
+    run = _conditions.of_run(name, series.before, series.after, threads=series.threads)
     timed = Measurement(
         metric="latency_us",
         unit="us",
@@ -130,8 +164,7 @@ def _timed(series: _Series, clock: _clock.Clock, rate_hz: float) -> Measurements
         conditions={**_conditions_of(series, clock, left_out), "drift": f"{drift:+.1%} from first to last quarter"},
         void="; ".join(_reasons(run, drift)) or None,
     )
-    runs = (run,) if run is not None else ()
-    return Measurements(metrics=(_missing("latency_instructions", clock), timed), conditions=runs)
+    return Measurements(metrics=(timed,), conditions=(run,) if run is not None else ())
 
 
 def _conditions_of(series: _Series, clock: _clock.Clock, left_out: int = 0) -> dict[str, str]:
@@ -155,6 +188,15 @@ def _reasons(run: Conditions | None, drift: float) -> list[str]:
     return reasons
 
 
-def _missing(name: str, clock: _clock.Clock) -> Measurement:
+def _missing(
+    name: str, clock: _clock.Clock, *, conditions: dict[str, str] | None = None, why: str | None = None
+) -> Measurement:
     unit = name.removeprefix("latency_")
-    return Measurement(metric=name, unit=unit, value=None, how=clock.how, missing=clock.why_missing[unit])
+    return Measurement(
+        metric=name,
+        unit=unit,
+        value=None,
+        how=clock.how,
+        conditions=conditions or {},
+        missing=why or clock.why_missing[unit],
+    )

@@ -21,6 +21,7 @@ from edgecompress.core.answers import Stats
 from edgecompress.core.board import Board
 from edgecompress.core.bundle import Arena, Bundle, Layer, Manifest, OnnxValue, Placement, Sizes, Vectors
 from edgecompress.core.device import Run
+from edgecompress.core.errors import TransferError
 from edgecompress.core.target import Emulator, Target, Toolchain
 from edgecompress.core.values import Array, Evidence, Model, Samples, TensorSpec
 
@@ -79,6 +80,8 @@ class FakeDevice:
     inference_ticks: int = 100
     outliers: dict[int, int] = field(default_factory=dict)
     timed: int = 0
+    most_threads: int = 4
+    threads: list[int] = field(default_factory=lambda: [1])
     profiled: tuple[tuple[int, ...], ...] = ((10, 12, 11), (80, 82, 90))
     asked: list[Mapping[str, Array]] = field(default_factory=list)
 
@@ -90,8 +93,13 @@ class FakeDevice:
         self.asked.append(inputs)
         numbers = range(self.timed, self.timed + repeat - 1)
         self.timed = numbers.stop
-        ticks = (self.outliers.get(number, self.inference_ticks) for number in numbers)
+        ticks = (self.outliers.get(number, self.inference_ticks) // self.threads[-1] for number in numbers)
         return Run(outputs={"y": self.network(inputs["x"])}, ticks=(900, *ticks))
+
+    def use_threads(self, count: int) -> None:
+        if count > self.most_threads:
+            raise TransferError(f"{self.description} refused THREADS: UNSUPPORTED")
+        self.threads.append(count)
 
     def profile(self, inputs: Mapping[str, Array], repeat: int) -> tuple[tuple[int, ...], ...]:
         return self.profiled

@@ -103,6 +103,28 @@ def test_a_time_that_never_becomes_steady_is_void(process: Any, bundle: Any, evi
     assert found.void == "it drifted by +28.6% during the run: there is no steady state"
 
 
+def test_a_board_with_several_cores_is_timed_on_one_and_on_all(process: Any, bundle: Any, evidence: Evidence) -> None:
+    process.board = fake_boards.pi4()
+    process.inference_ticks = 10_000
+
+    found = latency.read(process, bundle, evidence)
+
+    times = [m for m in found.metrics if m.metric == "latency_us"]
+    assert [(m.conditions["threads"], m.value) for m in times] == [("1", 10_000), ("4", 2_500)]
+    assert [run.run for run in found.conditions] == ["latency", "latency, 4 threads"]
+    assert process.threads == [1, 4, 1]
+
+
+def test_a_device_that_knows_no_threads_says_so(process: Any, bundle: Any, evidence: Evidence) -> None:
+    process.board = fake_boards.pi4()
+    process.most_threads = 1
+
+    one, four = (m for m in latency.read(process, bundle, evidence).metrics if m.metric == "latency_us")
+
+    assert (one.value, four.value) == (100, None)
+    assert (four.missing, four.conditions) == ("local process refused THREADS: UNSUPPORTED", {"threads": "4"})
+
+
 def test_a_time_taken_on_a_throttled_board_is_void_and_so_are_its_layers(
     process: Any, bundle: Any, evidence: Evidence
 ) -> None:
@@ -112,7 +134,11 @@ def test_a_time_taken_on_a_throttled_board_is_void_and_so_are_its_layers(
     profiled = layers.read(process, bundle, evidence)
 
     assert named(timed, "latency_us").void == "throttled now (get_throttled)"
-    assert [run.run for run in (*timed.conditions, *profiled.conditions)] == ["latency", "layers"]
+    assert [run.run for run in (*timed.conditions, *profiled.conditions)] == [
+        "latency",
+        "latency, 4 threads",
+        "layers",
+    ]
     assert {layer.void for layer in profiled.layers} == {"throttled now (get_throttled)"}
 
 
