@@ -1,11 +1,13 @@
-"""Simplify a freshly quantized QDQ graph without changing one bit of what it computes.
+"""Simplify a freshly quantized QDQ graph.
 
-Both rewrites take away a Quantize and a Dequantize that stand back to back around a step that does not need them.
+The rewrites take away a Quantize and a Dequantize that stand back to back around a step that does not need them,
+without changing one bit of what the graph computes; and those inside of a function that is better computed as a whole.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto
@@ -15,14 +17,32 @@ MOVES = frozenset({"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze"})
 ACTIVATIONS = frozenset({"Relu", "Clip"})
 
 
-def simplify(proto: ModelProto) -> None:
-    """Move integers instead of floats, and let activations follow their operator directly, in place."""
+def simplify(proto: ModelProto, inner: Collection[str]) -> None:
+    """Move integers instead of floats, and let activations follow their operator directly, in place.
+
+    The values in `inner` (_functions.py) are not quantized at all; this alone changes what is computed.
+    """
     graph = proto.graph
+    _leave_real(graph, inner)
     _move_integers(graph)
     _attach_activations(graph)
     read = _readers(graph)
     for tensor in [tensor for tensor in graph.initializer if not read[tensor.name]]:
         graph.initializer.remove(tensor)
+
+
+def _leave_real(graph: GraphProto, values: Collection[str]) -> None:
+    """Take the Quantize and Dequantize away from values."""
+    for quantize in _quantizers(graph):
+        reading = [node for node in graph.node if quantize.output[0] in node.input]
+        if quantize.input[0] not in values or any(node.op_type != "DequantizeLinear" for node in reading):
+            continue
+        restored = {node.output[0] for node in reading}
+        for node in graph.node:
+            for position, name in enumerate(node.input):
+                node.input[position] = quantize.input[0] if name in restored else name
+        for node in (quantize, *reading):
+            graph.node.remove(node)
 
 
 def _move_integers(graph: GraphProto) -> None:

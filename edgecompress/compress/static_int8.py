@@ -9,6 +9,7 @@ What comes out, and why the compiler finds nothing left to do in floating point:
 - Every operator is quantized, Transpose and Reshape included: the leading Transpose of a channels-last network moves
   bytes instead of floats.
 - ReLU disappears into the range of its output; with symmetric activations it stays, right behind its operator.
+- A function of one tensor is quantized as a whole, not step by step (_functions.py): a table of the compiler.
 - Pooling and data movement keep the scale of their input, softmax, sigmoid and tanh have fixed scales, as the TFLite
   8-bit quantization specification wants (ai.google.dev/edge/litert/models/quantization_spec).
 
@@ -35,6 +36,7 @@ from pydantic import Field
 
 from edgecompress.compress import _ranges
 from edgecompress.compress._calibration import observe
+from edgecompress.compress._functions import inner_values
 from edgecompress.compress._integer_graph import simplify
 from edgecompress.compress._ranges import Histogram
 from edgecompress.core import toml_file
@@ -138,7 +140,7 @@ def _quantize(proto: ModelProto, ranges: Mapping[str, tuple[float, float]], opti
     quantized: ModelProto = quantizer.model.model
     del quantized.metadata_props[:]
     del quantized.graph.value_info[:]
-    simplify(quantized)
+    simplify(quantized, inner_values(proto.graph))
     return onnx.shape_inference.infer_shapes(quantized, check_type=True, strict_mode=True)
 
 

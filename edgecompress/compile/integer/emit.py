@@ -78,7 +78,7 @@ def emit(
         if isinstance(layer, layers.FloatPart):
             if layer.output.name not in edges:
                 tensors[layer.output.name] = _tensor(layer.output)
-            calls += splicer.calls(parts[layer.output.name])
+            calls += splicer.calls(parts[layer.output.name], network.onnx_values.get(layer.output.name))
             continue
         chosen = _choose(network, layer, features, in_place=layer.output.name in shared_places, small=small)
         name = frontend.identifier(layer.output.name)

@@ -187,6 +187,11 @@ def _layer(builder: Builder, target: Target, expression: Any) -> View:
     if bounds is not None:
         clamp = _narrowed(target, *bounds, builder.arithmetic)
         return _layer(builder, dataclasses.replace(target, clamp=clamp), call.args[0])
+    factor = _factor(builder, call)
+    if factor is not None and builder.real(call.args[0]) is None:
+        # A sum that is only scaled: its own numbers at another scale.
+        made = _layer(builder, dataclasses.replace(target, scale=target.scale / factor), call.args[0])
+        return made.requantified(target.scale, target.zero_point)
     if name not in MAKERS:
         return _function(builder, target, expression)
     try:
@@ -217,6 +222,19 @@ def _from_float(builder: Builder, target: Target, view: View) -> View:
         target, source.shape, order, layers.Quantize, inputs=(view.value,), shape=source.stored_shape, axes=axes
     )
     return result.reshaped(view.shape) if view.before else result
+
+
+def _factor(builder: Builder, call: Any) -> float | None:
+    """What a value is multiplied by, if by one constant number above zero."""
+    if operator(call) not in ("relax.multiply", "relax.divide"):
+        return None
+    constant = builder.graph.constant(call.args[1])
+    if constant is None or constant.values.size != 1:
+        return None
+    number = float(constant.real().item())
+    if not np.isfinite(number) or number <= 0:
+        return None
+    return number if operator(call) == "relax.multiply" else 1 / number
 
 
 def _bounds(call: Any) -> tuple[float, float] | None:

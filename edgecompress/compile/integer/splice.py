@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import tvm_ffi
 
 from edgecompress.compile.program import Call, CKernel, Program, Tensor
+from edgecompress.core.bundle import OnnxValue
 from edgecompress.core.values import Array
 
 if TYPE_CHECKING:
@@ -27,8 +28,11 @@ class Splicer:
         self._kernels = kernels
         self._found: dict[str, list[str]] = {}
 
-    def calls(self, part: Program) -> list[Call]:
-        """Take over a part's kernels, constants and tensors; return its calls. Its edges keep their names."""
+    def calls(self, part: Program, onnx_output: OnnxValue | None) -> list[Call]:
+        """Take over a part's kernels, constants and tensors; return its calls. Its edges keep their names.
+
+        `onnx_output` is the value of the ONNX graph that the part's output holds.
+        """
         output = part.outputs[0].name
         edges = {spec.name for spec in (*part.inputs, *part.outputs)}
         names = {name: name for name in edges}
@@ -44,6 +48,7 @@ class Splicer:
                 kernel=kernels[call.kernel],
                 arguments=tuple(names[name] for name in call.arguments),
                 output=names[call.output],
+                onnx_output=onnx_output if call.output == output else None,
             )
             for call in part.calls
         ]
