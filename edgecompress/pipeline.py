@@ -100,7 +100,12 @@ def profile(run: Run, choice: DeviceChoice, repeat: int = DEFAULT_REPEAT) -> Pro
             with connect(run.target, choice) as device:
                 device.install(bundle, run.observer.progress)
                 found = _measure(run, device, repeat)
-                result = Profile(device=device.description, emulated=device.emulated, measurements=found)
+                result = Profile(
+                    device=device.description,
+                    emulated=device.emulated,
+                    instructions_per_tick=device.instructions_per_tick,
+                    measurements=found,
+                )
             run.write("measurements.json", result)
     return run.read("measurements.json", Profile, by="profile")
 
@@ -248,6 +253,7 @@ def _write_report(run: Run) -> None:
         target=run.target,
         device=profiled.device,
         emulated=profiled.emulated,
+        instructions_per_tick=profiled.instructions_per_tick,
         baseline=_summarise(_load(run, "baseline")),
         candidates=[candidate(manifest, [profiled.measurements], asked.limits)],
         notes=[asked.data.note] if asked.data is not None else [],

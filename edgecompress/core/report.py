@@ -149,12 +149,14 @@ def assemble(
     target: Target,
     device: str,
     emulated: bool,
+    instructions_per_tick: float | None = None,
     baseline: Baseline,
     candidates: Iterable[Candidate],
     notes: Iterable[str] = (),
     tools: Mapping[str, str] | None = None,
 ) -> Report:
-    """Put a report together. `created` carries its time zone; `device` and `emulated` are the Device's own words.
+    """Put a report together. `created` carries its time zone; `device`, `emulated` and `instructions_per_tick` are the
+    Device's own words.
 
     `tools` are the outside programs and their versions, as in a bundle's manifest. On an emulated device the note
     that says what its figures are comes first.
@@ -166,7 +168,7 @@ def assemble(
         device=device,
         baseline=baseline,
         candidates=tuple(candidates),
-        notes=(*_emulation_notes(target, emulated), *(note for note in notes if note)),
+        notes=(*_emulation_notes(target, device, emulated, instructions_per_tick), *(note for note in notes if note)),
         environment=Environment(
             edgecompress=edgecompress.__version__,
             python=platform.python_version(),
@@ -280,12 +282,20 @@ def _summarise(target: Target, emulated: bool) -> TargetSummary:
     )
 
 
-def _emulation_notes(target: Target, emulated: bool) -> tuple[str, ...]:
+def _emulation_notes(
+    target: Target, device: str, emulated: bool, instructions_per_tick: float | None
+) -> tuple[str, ...]:
     if not emulated:
         return ()
-    program = target.emulator.program if target.emulator else "an emulator"
+    if instructions_per_tick is None:
+        note = (
+            f"{device}: its programs run on the host's kernel, as processes of an emulator. Neither the clock nor the "
+            "memory that they see is the board's: there are no figures of time, instructions or memory in use."
+        )
+        return (note,)
+    whole = "" if target.system == "bare" else " of the whole system, its kernel included"
     note = (
-        f"{target.name} is emulated by {program}. Its figures are executed instructions, not time: an emulator has "
-        "no caches, no wait states and no dual issue."
+        f"{device}: its figures are executed instructions{whole}, not time: an emulator has no caches, no wait states "
+        "and no dual issue."
     )
     return (note,)

@@ -94,6 +94,7 @@ class Profile(FileValue):
 
     device: str
     emulated: bool
+    instructions_per_tick: float | None = None
     measurements: Measurements
 
 

@@ -83,6 +83,7 @@ def report(target: Target, manifest: Manifest, found: Measurements) -> Report:
         target=target,
         device="board under qemu-system-arm",
         emulated=True,
+        instructions_per_tick=40,
         baseline=Baseline(name="wakeword", dtype="float32", parameter_bytes=121_648),
         candidates=[candidate(manifest, [found], limits)],
         notes=["Scored on <calibration> samples."],

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from edgecompress.core.recipe import Limits
-from edgecompress.core.report import Report, assemble, candidate, judge
+from edgecompress.core.report import Baseline, Report, assemble, candidate, judge
+from edgecompress.core.target import Target
 from edgecompress.core.values import Measurement, Measurements
 
 
@@ -93,10 +94,38 @@ def test_an_emulated_device_is_noted_first_and_empty_notes_are_left_out(report: 
     emulated, data = report.notes
 
     assert emulated == (
-        "board is emulated by qemu-system-arm. Its figures are executed instructions, not time: an emulator has "
-        "no caches, no wait states and no dual issue."
+        "board under qemu-system-arm: its figures are executed instructions, not time: an emulator has no caches, no "
+        "wait states and no dual issue."
     )
     assert data == "Scored on <calibration> samples."
+
+
+def note(target: Target, device: str, instructions_per_tick: float | None) -> str:
+    (only,) = assemble(
+        name="n",
+        created=datetime(2026, 1, 2, tzinfo=UTC),
+        target=target.model_copy(update={"system": "linux", "emulator": None}),
+        device=device,
+        emulated=True,
+        instructions_per_tick=instructions_per_tick,
+        baseline=Baseline(name="n", dtype="float32", parameter_bytes=1),
+        candidates=[],
+    ).notes
+    return only
+
+
+def test_an_emulated_system_is_noted_with_what_its_instructions_are(target: Target) -> None:
+    assert note(target, "vm://rpi4 (emulated)", 1.0) == (
+        "vm://rpi4 (emulated): its figures are executed instructions of the whole system, its kernel included, not "
+        "time: an emulator has no caches, no wait states and no dual issue."
+    )
+
+
+def test_emulated_programs_are_noted_to_have_no_clock_and_no_memory(target: Target) -> None:
+    assert note(target, "loop://rpi4 (emulated)", None) == (
+        "loop://rpi4 (emulated): its programs run on the host's kernel, as processes of an emulator. Neither the clock "
+        "nor the memory that they see is the board's: there are no figures of time, instructions or memory in use."
+    )
 
 
 def test_a_real_device_needs_no_note(report: Report, target: Any) -> None:
