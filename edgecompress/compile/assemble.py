@@ -17,6 +17,7 @@ from edgecompress.compile import (
     emit_network,
     emit_weights,
     fit,
+    libraries,
     link,
     memory,
     sizes,
@@ -89,6 +90,8 @@ def write_bundle(
         build_id = _write_sources(lowered, target, compiler, runtime, draft)
         progress(STAGES[1], 1, len(STAGES))
         whole, empty = _build_for_device(draft, network, target, compiler, runtime)
+        if target.system == "linux":
+            libraries.build(draft, network, target, compiler)
         progress(STAGES[2], 2, len(STAGES))
         link.build_reference(draft, network, REFERENCE, flags=link.reference_flags(target))
         progress(STAGES[3], 3, len(STAGES))

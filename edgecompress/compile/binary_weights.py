@@ -16,6 +16,11 @@ from edgecompress.compile.memory import ALIGNMENT
 if TYPE_CHECKING:
     from edgecompress.compile.program import Program
 
+HIDDEN = """\
+/* Not seen from outside of a shared library: reached without a table of addresses. */
+#define HIDDEN __attribute__((visibility("hidden")))
+"""
+
 
 def weights_files(program: Program, folder: str) -> dict[str, str | bytes]:
     """Make the constants' files by name. The assembler finds weights.bin in `folder`, from where it is started."""
@@ -25,7 +30,12 @@ def weights_files(program: Program, folder: str) -> dict[str, str | bytes]:
         lines += _symbol(name, f"{folder}/weights.bin", len(data), len(content))
         data += content + bytes(-len(content) % ALIGNMENT)
     source = f'/* {c_text.title(program.name)} */\n{lines}.section .note.GNU-stack,"",%progbits\n'
-    return {"weights.h": emit_weights.weights_header(program), "weights.s": source, "weights.bin": bytes(data)}
+    header = emit_weights.weights_header(program, "HIDDEN")
+    return {
+        "weights.h": header.replace("#include <stdint.h>\n", f"#include <stdint.h>\n\n{HIDDEN}"),
+        "weights.s": source,
+        "weights.bin": bytes(data),
+    }
 
 
 def _symbol(name: str, file: str, start: int, length: int) -> str:
@@ -35,6 +45,7 @@ def _symbol(name: str, file: str, start: int, length: int) -> str:
 .section .rodata.{name},"a",%progbits
 .balign {ALIGNMENT}
 .globl {name}
+.hidden {name}
 .type {name}, %object
 {name}:
 {content}

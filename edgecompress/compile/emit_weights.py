@@ -51,9 +51,10 @@ def unique_constants(program: Program) -> list[tuple[str, Array]]:
     return [(name, first[name]) for name in dict.fromkeys(constants.values())]
 
 
-def weights_header(program: Program) -> str:
-    """Print weights.h: a declaration of every constant."""
-    declarations = "\n".join(f"extern {_declare(name, value)};" for name, value in unique_constants(program))
+def weights_header(program: Program, attribute: str = "") -> str:
+    """Print weights.h: a declaration of every constant, with an attribute when one is given."""
+    end = f" {attribute};" if attribute else ";"
+    declarations = "\n".join(f"extern {_declare(name, value)}{end}" for name, value in unique_constants(program))
     return f"""\
 /* {c_text.title(program.name)} */
 #ifndef WEIGHTS_H

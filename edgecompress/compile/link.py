@@ -20,6 +20,7 @@ from edgecompress.core.target import Memory, Target
 
 COMPILE_TIMEOUT_S = 600.0
 REFERENCE_PORT = "reference"
+LIBRARY_PORT = "library"
 HOST_COMPILER = "gcc"
 RUNTIME = Path("runtime")
 OBJECTS = Path("objects")
@@ -41,7 +42,8 @@ BARE_FLAGS = ("-g",)
 REFERENCE_FLAGS = ("-g",)
 LINUX_FLAGS = (
     "-g0",  # the names stay: a debugger and a profiler find the layers, and the upload is small
-    "-fno-pie",
+    "-fPIC",  # one set of objects for the program and the libraries
+    "-fvisibility=hidden",
     "-fno-stack-protector",  # its failure would be reported through a C library
     "-fno-unwind-tables",
     "-fno-asynchronous-unwind-tables",
@@ -51,6 +53,7 @@ LINUX_LINK_FLAGS = (
     "-nostdlib",  # ports/linux needs none: nothing of the program depends on what the device has
     "-Wl,--build-id=none",
     "-Wl,-z,noexecstack",
+    "-Wl,-z,norelro",  # nothing is relocated at the start; a page of its own for that would be empty
 )
 
 SANITIZER_FLAGS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
@@ -94,7 +97,9 @@ def find_runtime(port: str) -> Runtime:
         known = sorted(path.parent.name for path in (folder / "ports").glob("*/files.txt"))
         raise ConfigError(f"device_runtime has no port {port!r}", hint=f"known ports: {', '.join(known)}")
     listed = listing.read_text().split()
-    shared = [] if port == REFERENCE_PORT else [f"src/{path.name}" for path in (folder / "src").glob("*.c")]
+    shared = (
+        [] if port in (REFERENCE_PORT, LIBRARY_PORT) else [f"src/{path.name}" for path in (folder / "src").glob("*.c")]
+    )
     sources = sorted({*shared, *(name for name in listed if not name.endswith(".ld"))})
     folders = sorted({"include", "src", f"ports/{port}", *(str(Path(name).parent) for name in sources)})
     headers = [str(path.relative_to(folder)) for name in folders for path in sorted((folder / name).glob("*.h"))]
@@ -130,14 +135,22 @@ def build_device_program(
 ) -> None:
     """Compile a network with the runtime for the target and link it into `output`."""
     words = [*compiler.command, *_system_flags(target)]
-    flags = network_flags(small=network.small)
-    objects = _compile_all(bundle_folder, network, runtime, words, optimization_of_network=flags)
+    objects = compile_for_device(bundle_folder, network, target, compiler, runtime)
     link_flags = ["-Wl,--gc-sections", *(LINUX_LINK_FLAGS if target.system == "linux" else ())]
     if runtime.linker_script is not None and target.memory is not None:
         (bundle_folder / RUNTIME / "memory.ld").write_text(memory_script(target.memory))
         script = RUNTIME / runtime.linker_script
         link_flags += ["-nostartfiles", "--specs=nano.specs", "-L", str(RUNTIME), "-T", str(script)]
-    _run(bundle_folder, [*words, *objects, *link_flags, "-o", str(output)])
+    run_tool(bundle_folder, [*words, *objects, *link_flags, "-o", str(output)])
+
+
+def compile_for_device(
+    bundle_folder: Path, network: Network, target: Target, compiler: Compiler, runtime: Runtime
+) -> list[str]:
+    """Compile what was not compiled before, and return all objects: paths relative to the bundle's folder."""
+    words = [*compiler.command, *_system_flags(target)]
+    flags = network_flags(small=network.small)
+    return _compile_all(bundle_folder, network, runtime, words, variant="device", optimization_of_network=flags)
 
 
 def reference_flags(target: Target) -> tuple[str, ...]:
@@ -165,10 +178,11 @@ def build_reference(
     extra = SANITIZER_FLAGS if sanitize else ()
     runtime = find_runtime(REFERENCE_PORT)
     words = [HOST_COMPILER, *REFERENCE_FLAGS, *flags, *extra]
-    objects = _compile_all(bundle_folder, network, runtime, words, optimization_of_network=("-O2",))
+    variant = "sanitized" if sanitize else "reference"
+    objects = _compile_all(bundle_folder, network, runtime, words, variant=variant, optimization_of_network=("-O2",))
     output_path = bundle_folder / output
     output_path.parent.mkdir(parents=True, exist_ok=True)
-    _run(bundle_folder, [*words, *objects, "-lm", "-o", str(output)])
+    run_tool(bundle_folder, [*words, *objects, "-lm", "-o", str(output)])
 
 
 def memory_script(memory: Memory) -> str:
@@ -189,14 +203,14 @@ def _compile_all(
     runtime: Runtime,
     words: Sequence[str],
     *,
+    variant: str,
     optimization_of_network: Sequence[str],
 ) -> list[str]:
-    """Compile the network and the runtime into objects/ and return the objects' paths; what is there is kept."""
+    """Compile the network and the runtime into objects/VARIANT and return the objects' paths; what is there is kept."""
     includes = ["-I", f"{RUNTIME}/include", "-I", f"{RUNTIME}/src", "-I", f"{RUNTIME}/ports/{runtime.port}"]
     includes += ["-I", "src"]
     jobs = [(source, optimization_of_network) for source in network.sources]
     jobs += [(str(RUNTIME / source), RUNTIME_FLAGS) for source in runtime.sources]
-    variant = f"{runtime.port}-sanitized" if set(SANITIZER_FLAGS) <= set(words) else runtime.port
     objects = []
     for source, optimization in jobs:
         target_object = OBJECTS / variant / f"{Path(source).with_suffix('').as_posix().replace('/', '_')}.o"
@@ -206,11 +220,11 @@ def _compile_all(
         (bundle_folder / target_object).parent.mkdir(parents=True, exist_ok=True)
         flags = [*COMMON_FLAGS, f"-ffile-prefix-map={bundle_folder.resolve()}=.", *optimization, *includes]
         extra = flags if source.endswith(".c") else []
-        _run(bundle_folder, [*words, *extra, "-c", source, "-o", str(target_object)])
+        run_tool(bundle_folder, [*words, *extra, "-c", source, "-o", str(target_object)])
     return objects
 
 
-def _run(bundle_folder: Path, words: list[str]) -> None:
+def run_tool(bundle_folder: Path, words: list[str]) -> None:
     """Run a compiler in the bundle's folder. A disk that it filled is an OSError, as when Python fills it."""
     try:
         tools.run(words, timeout_s=COMPILE_TIMEOUT_S, folder=bundle_folder)

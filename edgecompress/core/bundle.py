@@ -1,9 +1,11 @@
 """A bundle: the folder that `compile` writes and that `deploy` and `measure` read.
 
 manifest.json     this module's Manifest
-src/              generated C: model.h, model.c (kernels and model_run), weights.c, network.c (the runtime's view)
+src/              generated C: model.h, model.c (kernels and model_run), network.c (the runtime's view), weights.h with
+                  weights.c, or for Linux weights.s, which takes in weights.bin
 runtime/          the sources of device_runtime that it was built with: the bundle can be built again from what it holds
 firmware.elf      for a bare target; `program` for a hosted one: the network linked with device_runtime
+lib/              for Linux: libmodel.a and libmodel.so for a program of one's own, edgecompress.h, example.py
 host/reference    the same C built for this machine: reads inputs on stdin, writes outputs on stdout
 vectors/          one inputs_NAME.npy and outputs_NAME.npy a tensor, shape (n, *spec.shape[1:])
 """
