@@ -11,7 +11,7 @@ from edgecompress.core.errors import ConfigError
 
 
 def names(stage: str) -> tuple[str, ...]:
-    """List the plugin modules of a stage (`compress`, `measure.meters`, …), sorted; private ones and folders are none."""
+    """List the plugin modules of a stage (`compress`, `measure.meters`, …), sorted: no private ones, no folders."""
     package = importlib.import_module(f"edgecompress.{stage}")
     modules = (m.name for m in pkgutil.iter_modules(package.__path__) if not m.ispkg)
     return tuple(sorted(name for name in modules if not name.startswith("_")))
