@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edgecompress.core.report import Baseline, LimitResult, Report
     from edgecompress.core.target import Target
     from edgecompress.core.values import Data, Model, Optimize
+    from edgecompress.deploy._ssh_devices import RemoteBoard
 
 DEFAULT_REPEAT = 20
 REPORT_FILES = ("report.html", "report.json", "report.md")
@@ -167,6 +168,13 @@ def check(source: Path, chosen: Target, optimize: Optimize = "balanced") -> Fit:
         return compiler.check(_load(run, "model"), chosen, optimize)
     asked = recipe.load_or_wrap(source)
     return compiler.check(models.load(asked.model, name=asked.name, shapes=asked.shapes), chosen, optimize)
+
+
+def remote_board(address: str) -> RemoteBoard:
+    """Return a board at an `ssh://` address, to trust it, look at it, or go back to an older version."""
+    from edgecompress.deploy._ssh_devices import RemoteBoard
+
+    return RemoteBoard(address)
 
 
 @contextmanager

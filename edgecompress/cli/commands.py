@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import rich_click as click
 
 import edgecompress
+from edgecompress.cli.devices import devices_group
 from edgecompress.core.errors import EdgecompressError, UsageError
 
 if TYPE_CHECKING:
@@ -223,6 +224,9 @@ def check(source: Path, target_name: str, optimize: Optimize, as_json: bool) -> 
 
     print_fit(fit)
     fit.raise_if_too_big()
+
+
+group.add_command(devices_group)
 
 
 @group.group("targets")

@@ -48,6 +48,7 @@ def _endpoint(config: Any, address: Address, seen: tuple[str, ...], *, jumps: bo
         folder=address.folder,
         agent=options.get("identitiesonly", "no") != "yes",
         key_name=options.get("hostkeyalias"),
+        alias=address.host,
     )
 
 

@@ -6,6 +6,7 @@ import logging
 import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import Any
 
 import paramiko
@@ -142,19 +143,10 @@ class Connection:
                 banner_timeout=LOGIN_TIMEOUT_S,
                 auth_timeout=LOGIN_TIMEOUT_S,
                 channel_timeout=CHANNEL_TIMEOUT_S,
-                transport_factory=self._make_transport,
+                transport_factory=partial(_new_transport, endpoint),
             )
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise self._explain(error, keys) from error
-
-    def _make_transport(self, sock: Any, **options: Any) -> Any:
-        """Ask for keys of the types that are known first, so that a host with several keys shows a known one."""
-        transport = _new_transport(sock, **options)
-        kinds = [line.key.kind for line in known_hosts.lines_for(self.endpoint.known_as, self.endpoint.known_hosts)]
-        known = [name for kind in kinds for name in (RSA_SIGNATURES if kind == "ssh-rsa" else (kind,))]
-        security = transport.get_security_options()
-        security.key_types = sorted(security.key_types, key=lambda name: name not in known)
-        return transport
 
     def _explain(self, error: BaseException, keys: list[str]) -> UnreachableError:
         transport = self._client.get_transport()
@@ -230,7 +222,7 @@ def read_host_key(endpoint: Endpoint) -> HostKey:
     try:
         place = (endpoint.host, endpoint.port)
         sock = jump.open_tunnel(*place) if jump else socket.create_connection(place, CONNECT_TIMEOUT_S)
-        with closing(_new_transport(sock)) as transport:
+        with closing(_new_transport(endpoint, sock)) as transport:
             transport.banner_timeout = LOGIN_TIMEOUT_S
             transport.start_client(timeout=LOGIN_TIMEOUT_S)
             key = transport.get_remote_server_key()
@@ -270,11 +262,16 @@ def _new_client(endpoint: Endpoint) -> Any:
     return client
 
 
-def _new_transport(sock: Any, **options: Any) -> Any:
+def _new_transport(endpoint: Endpoint, sock: Any, **options: Any) -> Any:
+    """Ask for keys of the types that are known first, so that a host with several keys shows a known one."""
     wire_log = logging.getLogger(WIRE_LOG)
     wire_log.setLevel(logging.DEBUG if logger.isEnabledFor(logging.DEBUG) else logging.CRITICAL)
     transport = paramiko.Transport(sock, **options)
     transport.set_log_channel(WIRE_LOG)
+    kinds = [line.key.kind for line in known_hosts.lines_for(endpoint.known_as, endpoint.known_hosts)]
+    known = [name for kind in kinds for name in (RSA_SIGNATURES if kind == "ssh-rsa" else (kind,))]
+    security = transport.get_security_options()
+    security.key_types = sorted(security.key_types, key=lambda name: name not in known)
     return transport
 
 

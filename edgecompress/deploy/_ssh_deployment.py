@@ -14,7 +14,7 @@ from edgecompress.core.values import Progress
 from edgecompress.deploy._ssh_connection import LostConnectionError
 from edgecompress.deploy._ssh_endpoint import Endpoint
 from edgecompress.deploy._ssh_lock import Holder, Lock
-from edgecompress.deploy._ssh_models import ModelFolder, Program
+from edgecompress.deploy._ssh_models import ModelFolder, Program, folder_name
 from edgecompress.deploy._ssh_site import Site
 
 logger = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ class Deployment:
     def _place_once(self, progress: Progress) -> tuple[Site, bytes]:
         self._site = site = Site.open(self._endpoint)
         self._check(site.board, os.fsdecode(site.folder))
-        folder = ModelFolder(site, self._model)
+        folder = ModelFolder(site, folder_name(self._model))
         folder.make()
         lock = Lock(site.files, folder.lock_path, self._holder)
         lock.take()

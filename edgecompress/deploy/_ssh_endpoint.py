@@ -21,7 +21,7 @@ class Endpoint:
     `identities` are private keys to offer; none means the user's own ~/.ssh/id_*. The first of `known_hosts` is the one
     that `trust` adds to. `folder` on the board is absolute or relative to the user's home. `agent` says whether the SSH
     agent's keys are offered too; `key_name` is what the host is called in known_hosts when that is another name
-    (HostKeyAlias).
+    (HostKeyAlias), and `alias` what the user calls it where ~/.ssh/config says what that means.
     """
 
     host: str
@@ -33,6 +33,7 @@ class Endpoint:
     folder: str = DEFAULT_FOLDER
     agent: bool = True
     key_name: str | None = None
+    alias: str | None = None
 
     @property
     def shown(self) -> str:
@@ -42,7 +43,8 @@ class Endpoint:
     @property
     def url(self) -> str:
         """The address that reaches it again."""
-        bracketed = f"[{self.host}]" if ":" in self.host else self.host
+        host = self.alias or self.host
+        bracketed = f"[{host}]" if ":" in host else host
         return f"ssh://{self.user}@{bracketed}" + ("" if self.port == SSH_PORT else f":{self.port}")
 
     @property

@@ -11,6 +11,8 @@ import logging
 import os
 import secrets
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,7 +91,7 @@ class Lock:
     def __init__(self, files: Files, path: bytes, holder: Holder) -> None:
         self._files = files
         self._path = path
-        self._mine = holder
+        self.holder = holder
 
     def take(self) -> None:
         """Take the lock. Raises UnreachableError, naming the holder, when another deployment is under way."""
@@ -101,7 +103,7 @@ class Lock:
             if text is None:  # it was released meanwhile, or the folder cannot be written
                 continue
             holder = Holder.read(text)
-            if holder == self._mine:
+            if holder is not None and holder.token == self.holder.token:
                 return
             if holder is None or not holder.has_ended:
                 raise self._held_by(holder)
@@ -124,11 +126,12 @@ class Lock:
 
     def is_held(self) -> bool:
         """True from `take` on, until it is released or somebody takes it away."""
-        return Holder.read(self._files.link_target(self._path) or "") == self._mine
+        holder = Holder.read(self._files.link_target(self._path) or "")
+        return holder is not None and holder.token == self.holder.token
 
     def _try(self) -> StorageError | None:
         try:
-            self._files.link(self._path, self._mine.write().encode())
+            self._files.link(self._path, self.holder.write().encode())
         except StorageError as error:
             return error
         return None
@@ -139,6 +142,17 @@ class Lock:
             hint="try again when it is done; if that process is gone for certain: "
             f"edgecompress devices unlock {self._files.url}",
         )
+
+
+@contextmanager
+def held(lock: Lock) -> Iterator[None]:
+    """Take a lock for a while."""
+    lock.take()
+    try:
+        yield
+    finally:
+        lock.release()
+        lock.holder.retire()
 
 
 def unlock(files: Files, path: bytes) -> str | None:

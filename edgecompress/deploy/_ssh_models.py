@@ -83,12 +83,12 @@ def folder_name(model: str) -> bytes:
 
 
 class ModelFolder:
-    """One model's folder on the board."""
+    """One model's folder on the board; `name` is what `folder_name` makes of the model's."""
 
-    def __init__(self, site: Site, model: str) -> None:
+    def __init__(self, site: Site, name: bytes) -> None:
         self._site = site
         self._files = site.files
-        self._path = site.folder + b"/" + folder_name(model)
+        self._path = site.folder + b"/" + name
 
     @property
     def lock_path(self) -> bytes:

@@ -1,0 +1,196 @@
+"""The commands about boards behind SSH: `edgecompress devices …`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from edgecompress.core.errors import UnreachableError, UsageError, WrongDeviceError
+
+if TYPE_CHECKING:
+    from edgecompress.deploy._ssh_devices import OfferedKey
+    from edgecompress.deploy._ssh_models import Version
+
+ON_THE_BOARD = "for f in /etc/ssh/ssh_host_*.pub; do ssh-keygen -lf $f; done"
+
+address_argument = click.argument("address")
+model_option = click.option("--model", help="The model's name, where the folder holds several.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+
+
+@click.group("devices")
+def devices_group() -> None:
+    """Trust boards behind SSH, look at them, and go back to what was deployed before.
+
+    \b
+    ADDRESS is ssh://[user@]host[:port][/folder], or ssh:// and a host of ~/.ssh/config.
+    Examples:
+      edgecompress devices trust ssh://pi@raspberrypi.local
+      edgecompress devices probe ssh://pi@raspberrypi.local
+    """
+
+
+@devices_group.command()
+@address_argument
+@click.option("--yes", "-y", is_flag=True, help="Do not ask. Only together with --fingerprint.")
+@click.option("--fingerprint", help="The key's SHA-256 as you know it (SHA256:...); another key is refused.")
+@json_option
+def trust(address: str, yes: bool, fingerprint: str | None, as_json: bool) -> None:
+    """Show the key of the host at ADDRESS and, when you confirm it, add it to ~/.ssh/known_hosts.
+
+    Compare the fingerprint with what the board itself prints:  ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub
+
+    \b
+    Examples:
+      edgecompress devices trust ssh://pi@raspberrypi.local
+      edgecompress devices trust ssh://pi --yes --fingerprint SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU
+    """
+    from edgecompress import pipeline
+
+    if yes and fingerprint is None:
+        raise UsageError("--yes needs --fingerprint", hint="nobody would look at the key; say which one you expect")
+    board = pipeline.remote_board(address)
+    offered = board.offered_key()
+    added = None
+    if not offered.is_known:
+        _refuse_another(offered, fingerprint)
+        if not yes:
+            _ask(offered)
+        added = board.trust(offered)
+    _print_key(offered, added, as_json)
+
+
+@devices_group.command()
+@address_argument
+@json_option
+def probe(address: str, as_json: bool) -> None:
+    """Show what the board at ADDRESS is, as a deployment looks at it.
+
+    \b
+    Example:
+      edgecompress devices probe ssh://pi@raspberrypi.local
+    """
+    from edgecompress import pipeline
+
+    told = asdict(pipeline.remote_board(address).look())
+    facts = {name: sorted(value) if isinstance(value, frozenset) else value for name, value in told.items()}
+    if as_json:
+        click.echo(json.dumps(facts))
+        return
+    for name, value in facts.items():
+        shown = " ".join(map(str, value)) if isinstance(value, list | tuple) else value
+        click.echo(f"{name:<20} {'unknown' if shown is None else f'{shown:,}' if isinstance(shown, int) else shown}")
+
+
+@devices_group.command()
+@address_argument
+@json_option
+def versions(address: str, as_json: bool) -> None:
+    """List the models that were deployed to ADDRESS and the versions that are kept of each.
+
+    \b
+    Example:
+      edgecompress devices versions ssh://pi@raspberrypi.local
+    """
+    from edgecompress import pipeline
+
+    models = pipeline.remote_board(address).versions()
+    if as_json:
+        told = [{"model": name, "versions": [_as_json(each) for each in kept]} for name, kept in models.items()]
+        click.echo(json.dumps({"models": told}))
+        return
+    for name, kept in models.items():
+        click.echo(name)
+        for each in kept:
+            mark = "current" if each.is_current else ""
+            click.echo(f"  {each.build_id}  {_date(each)}  {each.size:>12,} bytes  {mark}".rstrip())
+
+
+@devices_group.command()
+@address_argument
+@model_option
+@json_option
+def rollback(address: str, model: str | None, as_json: bool) -> None:
+    """Make the version before the current one current again.
+
+    \b
+    Example:
+      edgecompress devices rollback ssh://pi@raspberrypi.local --model wakeword
+    """
+    from edgecompress import pipeline
+
+    done = pipeline.remote_board(address).roll_back(model)
+    if as_json:
+        told = {"model": done.model, "current": _as_json(done.current), "replaced": _as_json(done.replaced)}
+        click.echo(json.dumps(told))
+        return
+    click.echo(f"{done.model}: {done.current.build_id} is current; it was {done.replaced.build_id}")
+
+
+@devices_group.command()
+@address_argument
+@model_option
+@json_option
+def unlock(address: str, model: str | None, as_json: bool) -> None:
+    """Remove the lock of a deployment that ended without removing it, on a machine that is gone.
+
+    \b
+    Example:
+      edgecompress devices unlock ssh://pi@raspberrypi.local
+    """
+    from edgecompress import pipeline
+
+    removed = pipeline.remote_board(address).remove_locks(model)
+    if as_json:
+        click.echo(json.dumps({"removed": removed}))
+        return
+    for name, holder in removed.items():
+        click.echo(f"{name}: {holder} held the lock")
+
+
+def _refuse_another(offered: OfferedKey, fingerprint: str | None) -> None:
+    if fingerprint is not None and fingerprint != offered.key.fingerprint:
+        raise WrongDeviceError(
+            f"{offered.host} shows the key {offered.key.kind} {offered.key.fingerprint}, not {fingerprint}",
+            hint="is this the board's address, and the fingerprint of its key of this type? nothing was written",
+        )
+
+
+def _ask(offered: OfferedKey) -> None:
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"{offered.host} shows the key {offered.key.kind} {offered.key.fingerprint}, "
+            "and nobody can be asked about it here",
+            hint=f"when it is the board's: --yes --fingerprint {offered.key.fingerprint}",
+        )
+    click.echo(f"{offered.host} shows the key\n  {offered.key.kind} {offered.key.fingerprint}", err=True)
+    click.echo(f"The board itself prints its keys with:\n  {ON_THE_BOARD}", err=True)
+    if not click.confirm("Is it the same?", err=True):
+        raise UnreachableError(f"the key of {offered.host} was not trusted", hint="nothing was written")
+
+
+def _print_key(offered: OfferedKey, added: str | None, as_json: bool) -> None:
+    key, host = offered.key, offered.host
+    if as_json:
+        click.echo(json.dumps({"host": host, "type": key.kind, "fingerprint": key.fingerprint, "added_to": added}))
+        return
+    click.echo(f"{host} {key.kind} {key.fingerprint}: " + (f"added to {added}" if added else "known already"))
+
+
+def _as_json(version: Version) -> dict[str, Any]:
+    return {
+        "build_id": version.build_id,
+        "sha256": version.sha256,
+        "bytes": version.size,
+        "since": _date(version),
+        "current": version.is_current,
+    }
+
+
+def _date(version: Version) -> str:
+    return datetime.fromtimestamp(version.changed_s, UTC).isoformat(timespec="seconds")
