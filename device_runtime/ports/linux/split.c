@@ -87,8 +87,7 @@ static void help(void *argument) {
 /* From the low end: the stack of signals, a closed guard, the thread's own stack. */
 static bool start_helper(helper *own) {
     const long bytes = SIGNAL_STACK_BYTES + GUARD_BYTES + STACK_BYTES;
-    const long memory =
-        edgert_system_call(CALL_MAP, 0, bytes, READ_AND_WRITE, PRIVATE_AND_ANONYMOUS, NO_FILE, 0);
+    const long memory = edgert_system_call(CALL_MAP, 0, bytes, READ_AND_WRITE, PRIVATE_AND_ANONYMOUS, NO_FILE, 0);
     if (memory < 0 && memory >= -LARGEST_ERROR) {
         return false;
     }
@@ -111,18 +110,24 @@ bool edgert_port_use_threads(uint32_t count) {
     return true;
 }
 
+/* Where part `part` of `parts` begins: the first ones take one more, as far as it goes. */
+static uint32_t begin_of(uint32_t part, uint32_t parts, uint32_t count) {
+    const uint32_t rest = count % parts;
+    return part * (count / parts) + (part < rest ? part : rest);
+}
+
 void edgert_split(edgert_work work, void *context, uint32_t count) {
     const uint32_t parts = count < threads ? count : threads;
     for (uint32_t part = 1u; part < parts; ++part) {
         helper *other = &helpers[part - 1u];
         other->work = work;
         other->context = context;
-        other->first = (uint32_t)((uint64_t)count * part / parts);
-        other->last = (uint32_t)((uint64_t)count * (part + 1u) / parts);
+        other->first = begin_of(part, parts, count);
+        other->last = begin_of(part + 1u, parts, count);
         set(&other->asked, other->asked + 1u, &other->sleeps);
     }
     if (parts != 0u) {
-        work(0u, count / parts, context);
+        work(0u, begin_of(1u, parts, count), context);
     }
     for (uint32_t part = 1u; part < parts; ++part) {
         helper *other = &helpers[part - 1u];

@@ -1,0 +1,52 @@
+"""The pool of threads of ports/linux, as a program without a C library, on every architecture that can be run here."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from edgecompress.core.wire import FaultKind
+
+HERE = Path(__file__).parent
+RUNTIME = HERE.parents[1] / "device_runtime"
+SOURCES = sorted(
+    path for folder in ("src", "ports/linux") for path in (RUNTIME / folder).glob("*.c") if path.name != "main.c"
+)
+FLAGS = ["-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-fno-stack-protector", "-static", "-nostdlib"]
+INCLUDES = [f"-I{RUNTIME / folder}" for folder in ("include", "src", "ports/linux")]
+BUILDS = {
+    platform.machine(): (["gcc"], []),
+    "aarch64": (["aarch64-linux-gnu-gcc"], ["qemu-aarch64-static"]),
+    "armv7": (
+        ["arm-linux-gnueabihf-gcc", "-mcpu=cortex-a7", "-mfpu=neon-vfpv4"],
+        ["qemu-arm-static", "-cpu", "cortex-a7"],
+    ),
+    "armv6": (
+        ["arm-linux-gnueabihf-gcc", "-mcpu=arm1176jzf-s", "-mfpu=vfp", "-marm"],
+        ["qemu-arm-static", "-cpu", "arm1176"],
+    ),
+}
+
+
+@pytest.mark.parametrize("architecture", BUILDS)
+def test_every_part_is_computed_once_by_any_number_of_threads(architecture: str, tmp_path: Path) -> None:
+    compiler, emulator = BUILDS[architecture]
+    missing = [words[0] for words in (compiler, emulator) if words and shutil.which(words[0]) is None]
+    if missing:
+        pytest.skip(f"{missing[0]} is not installed")
+    program = tmp_path / "program"
+    sources = [HERE / "split_program.c", *SOURCES]
+    subprocess.run([*compiler, *FLAGS, *INCLUDES, *sources, "-o", program], check=True, timeout=60)
+    assert subprocess.run([*emulator, program], timeout=60).returncode == 0
+
+
+def test_a_thread_that_overflows_its_stack_leaves_a_fault_record(tmp_path: Path) -> None:
+    compiler, _ = BUILDS[platform.machine()]
+    program = tmp_path / "program"
+    sources = [HERE / "split_fault_program.c", *SOURCES]
+    subprocess.run([*compiler, *FLAGS, "-Wno-infinite-recursion", *INCLUDES, *sources, "-o", program], check=True)
+    assert subprocess.run([program], timeout=60).returncode == FaultKind.BAD_ADDRESS
