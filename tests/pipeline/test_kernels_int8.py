@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from int8_reference import grouped_sums, half_away, patches, requantised
+from kernel_cases import Case, check, int8, outputs
 from tvm import tirx
 
-from edgecompress.compile import c_math, c_text, lower, quantized
+from edgecompress.compile import lower, quantized
 from edgecompress.compile.kernels import addition, convolution, depthwise, elementwise, epilogue, pool, softmax
 from edgecompress.compile.kernels.window import Window
 from edgecompress.compile.quantized import Multiplier
 
 Array = np.ndarray[Any, Any]
-
-FLAGS = (
-    *("-std=c11", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"),
-    *("-Wno-unused-function", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
-)
 
 WINDOWS = (
     Window(height=5, width=4, channels=3, kernel=(3, 3), padding=(1, 1, 1, 1)),
@@ -39,65 +32,6 @@ WINDOWS = (
     Window(height=3, width=3, channels=2, kernel=(3, 3)),
     Window(height=12, width=3, channels=1, kernel=(10, 3), stride=(2, 1), padding=(4, 1, 5, 1)),
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """A kernel with its operands, and what it must write."""
-
-    function: tirx.PrimFunc
-    arguments: Sequence[Array]
-    scalars: Sequence[int] = ()
-    wanted: Array
-
-
-def check(cases: Sequence[Case], folder: Path) -> None:
-    """Build all the kernels into one program, run it once, compare what each wrote."""
-    for case, found in zip(cases, outputs(cases, folder), strict=True):
-        wanted = np.ascontiguousarray(case.wanted).reshape(-1)
-        different = np.flatnonzero(found != wanted)
-        assert not len(different), f"{len(different)} of {len(wanted)} differ, the first at {different[0]}"
-
-
-def outputs(cases: Sequence[Case], folder: Path) -> list[Array]:
-    kernels = [lower.lower_kernel(f"kernel_{i}", case.function) for i, case in enumerate(cases)]
-    functions = "\n".join(kernel.source for kernel in kernels)
-    functions = c_math.definitions(functions) + functions
-    numbered = enumerate(zip(cases, kernels, strict=True))
-    calls = "".join(_call(i, case, kernel.workspaces) for i, (case, kernel) in numbered)
-    source = folder / "kernels.c"
-    headers = "".join(f"#include <{name}.h>\n" for name in ("math", "stdbool", "stdint", "stdio", "stdlib", "string"))
-    source.write_text(
-        f"{headers}#define KERNEL static\n{c_text.inline_functions(functions)}{functions}"
-        "static void *take(size_t bytes) {\n  void *room = malloc(bytes);\n"
-        "  if (room == NULL || fread(room, 1, bytes, stdin) != bytes) { abort(); }\n  return room;\n}\n"
-        f"int main(void) {{\n{calls}  return 0;\n}}\n"
-    )
-    program = folder / "kernels"
-    subprocess.run(["gcc", *FLAGS, "-o", program, source], check=True)
-    stdin = b"".join(np.ascontiguousarray(array).tobytes() for case in cases for array in case.arguments)
-    raw = subprocess.run([program], input=stdin, capture_output=True, check=True).stdout
-    found, start = [], 0
-    for case in cases:
-        found.append(np.frombuffer(raw, case.wanted.dtype, case.wanted.size, start))
-        start += case.wanted.nbytes
-    return found
-
-
-def _call(number: int, case: Case, workspaces: Sequence[int]) -> str:
-    rooms = [f"take({array.nbytes})" for array in case.arguments]
-    rooms += [f"malloc({case.wanted.nbytes})", *(f"malloc({size})" for size in workspaces)]
-    names = [f"b{i}" for i in range(len(rooms))]
-    pointers = len(case.arguments) + 1
-    words = [*names[:pointers], *map(str, case.scalars), *names[pointers:]]
-    declared = "".join(f"    void *{name} = {room};\n" for name, room in zip(names, rooms, strict=True))
-    freed = "".join(f"    free({name});\n" for name in names)
-    written = f"    fwrite({names[pointers - 1]}, 1, {case.wanted.nbytes}, stdout);\n"
-    return f"  {{\n{declared}    kernel_{number}({', '.join(words)});\n{written}{freed}  }}\n"
-
-
-def int8(random: np.random.Generator, *shape: int) -> Array:
-    return random.integers(-128, 128, shape).astype(np.int8)
 
 
 def factors(random: np.random.Generator, channels: int, taps: int, *, largest: float) -> list[Multiplier]:
