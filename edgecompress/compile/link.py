@@ -47,6 +47,10 @@ LINUX_FLAGS = (
     "-fno-stack-protector",  # its failure would be reported through a C library
     "-fno-unwind-tables",
     "-fno-asynchronous-unwind-tables",
+    # Vector kernels are written in the order in which registers suffice; gcc 12 would move their loads ahead and then
+    # spill sums. zig's clang knows neither and passes over them.
+    "-fno-schedule-insns",
+    "-fno-gcse",
 )
 LINUX_LINK_FLAGS = (
     "-static",
