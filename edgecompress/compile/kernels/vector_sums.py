@@ -17,7 +17,10 @@ LANES = 4
 
 _MOST_PIXELS = 12
 _MOST_VECTORS = 8
-_SPARE_REGISTERS = 1
+_MOST_SUMS = 21
+"""Of 32 registers. With more sums gcc 12 spills some, though inputs and weights would find room beside them."""
+
+_SPARE_REGISTERS = {16: 1, 32: 3}
 _LOOP_COST = 4
 _TILE_COST = 12
 _UNROLLED_PRODUCTS = 200
@@ -51,7 +54,7 @@ def choose_tile(core: VectorCore, pixels: int, channels: int, depth: Depth) -> T
         Tile(pixels=p, vectors=v)
         for p in range(1, min(pixels, _MOST_PIXELS) + 1)
         for v in range(1, min(-(-channels // core.width), _MOST_VECTORS) + 1)
-        if _registers(core, p, v) <= core.registers - _SPARE_REGISTERS
+        if p * v <= _MOST_SUMS and _registers(core, p, v) <= core.registers - _SPARE_REGISTERS[core.registers]
     ]
     return min(tiles, key=lambda tile: (_row_cost(core, tile, pixels, channels, depth), -tile.pixels))
 
