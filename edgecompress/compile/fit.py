@@ -32,16 +32,24 @@ CODE_BYTES_PER_CALL = 96
 
 @dataclass(frozen=True, kw_only=True)
 class RuntimeBounds:
-    """What the runtime takes by itself, and how much more than a Cortex-M a system's code needs."""
+    """What the runtime takes by itself, and how much more than a Cortex-M a system's code needs.
+
+    Where a program is `loaded`, its code and weights lie in RAM too.
+    """
 
     flash_bytes: int
     ram_bytes: int
     code_factor: int
+    loaded: bool
+
+    def ram_of(self, flash_bytes: int, data_bytes: int) -> int:
+        """The RAM of a program: its data, and what of it is loaded."""
+        return data_bytes + (flash_bytes if self.loaded else 0)
 
 
 RUNTIME = {
-    "bare": RuntimeBounds(flash_bytes=8 * 1024, ram_bytes=1024, code_factor=1),
-    "linux": RuntimeBounds(flash_bytes=32 * 1024, ram_bytes=128 * 1024, code_factor=2),
+    "bare": RuntimeBounds(flash_bytes=8 * 1024, ram_bytes=1024, code_factor=1, loaded=False),
+    "linux": RuntimeBounds(flash_bytes=32 * 1024, ram_bytes=320 * 1024, code_factor=2, loaded=True),
 }
 NAMED_TENSORS = 3
 
@@ -109,6 +117,7 @@ def estimate(program: Program, kernels: Mapping[str, CKernel], arena: Arena, tar
     source = emit_c.model_sources(program, kernels, arena)["model.c"]
     code = (code_bound.code_bytes(source) + CODE_BYTES_PER_CALL * len(program.calls)) * runtime.code_factor
     stack = max(RUNTIME_STACK_BYTES + code_bound.frame_bytes(source), STACK_ROOM_BYTES)
+    flash = weights + code + runtime.flash_bytes
     peak = [p for p in arena.placements if p.first <= arena.peak_layer <= p.last]
     return Fit(
         model=program.name,
@@ -116,12 +125,12 @@ def estimate(program: Program, kernels: Mapping[str, CKernel], arena: Arena, tar
         weights_bytes=weights,
         code_bytes=code,
         runtime_flash_bytes=runtime.flash_bytes,
-        flash_bytes=weights + code + runtime.flash_bytes,
+        flash_bytes=flash,
         flash_limit_bytes=target.flash_limit_bytes,
         arena_bytes=arena.bytes,
         stack_bytes=stack,
         runtime_ram_bytes=runtime.ram_bytes,
-        ram_bytes=arena.bytes + stack + runtime.ram_bytes,
+        ram_bytes=runtime.ram_of(flash, arena.bytes + stack + runtime.ram_bytes),
         ram_limit_bytes=target.ram_limit_bytes,
         peak_layer=arena.peak_layer,
         peak_layer_name=program.calls[arena.peak_layer].name if program.calls else "none",
