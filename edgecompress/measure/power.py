@@ -188,7 +188,5 @@ def _energy(metric: str, value: float, meter: Meter, conditions: dict[str, str],
 
 
 def _missing(why: str) -> tuple[Measurement, ...]:
-    """Without a meter two rows say so; four would say no more."""
-    return tuple(
-        Measurement(metric=metric, unit=UNITS[metric], value=None, missing=why) for metric in ("power_w", "energy_mj")
-    )
+    """Without a meter one row says so; four would say no more."""
+    return (Measurement(metric="energy_mj", unit=UNITS["energy_mj"], value=None, missing=why),)

@@ -53,11 +53,9 @@ def layers(candidate: Candidate) -> str:
         ),
         x=alt.X("amount:Q", title=_tables.layer_unit(candidate), axis=alt.Axis(format="~s", tickCount=5)),
     )
-    bars = base.mark_bar(cornerRadiusEnd=3).encode(
-        color=_by("operator", list(dict.fromkeys(_column(rows, "operator"))))
-    )
+    bars = base.mark_bar(cornerRadiusEnd=3).encode(color=by("operator", list(dict.fromkeys(_column(rows, "operator")))))
     shares = base.mark_text(align="left", dx=5, color=INK, fontSize=11).encode(text="share:N")
-    return _draw(
+    return draw(
         (bars + shares).properties(width=WIDTH, height=BAR_HEIGHT * len(rows)), f"layers-{candidate.bundle.build_id}"
     )
 
@@ -78,11 +76,11 @@ def memory(candidate: Candidate) -> str:
                 "memory:N", sort=["Flash", "RAM"], title=None, axis=alt.Axis(ticks=False, domain=False, labelPadding=6)
             ),
             x=alt.X("kib:Q", title="KiB", stack="zero", axis=alt.Axis(tickCount=8)),
-            color=_by("part", parts),
+            color=by("part", parts),
             order=alt.Order("order:Q"),
         )
     )
-    return _draw(chart.properties(width=WIDTH, height=100), f"memory-{candidate.bundle.build_id}")
+    return draw(chart.properties(width=WIDTH, height=100), f"memory-{candidate.bundle.build_id}")
 
 
 def arena(candidate: Candidate) -> str:
@@ -113,7 +111,7 @@ def arena(candidate: Candidate) -> str:
             x2="last:Q",
             y=alt.Y("low:Q", title="Offset in the arena, bytes", axis=alt.Axis(format="~s")),
             y2="high:Q",
-            color=_by("kind", list(KINDS)),
+            color=by("kind", list(KINDS)),
         )
     )
     labels = rectangles.mark_text(color=PAPER, fontSize=11).encode(
@@ -130,7 +128,7 @@ def arena(candidate: Candidate) -> str:
         .encode(x=alt.X("layer:Q", scale=x))
     )
     word = peak.mark_text(color=INK, dy=-5, baseline="bottom", fontSize=11).encode(text="text:N", y=alt.value(0))
-    return _draw(
+    return draw(
         (rectangles + labels + peak + word).properties(width=WIDTH, height=ARENA_HEIGHT),
         f"arena-{candidate.bundle.build_id}",
     )
@@ -175,7 +173,8 @@ def _end(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else f"…{name[1 - LONGEST_NAME :]}"
 
 
-def _by(field: str, values: list[str]) -> Any:
+def by(field: str, values: list[str]) -> Any:
+    """Colour by a field of these values, with a legend above the chart."""
     hues = [HUES[index % len(HUES)] for index in range(len(values))]
     legend = alt.Legend(title=None, orient="top", symbolType="square", columns=6, columnPadding=28, labelLimit=160)
     return alt.Color(f"{field}:N", scale=alt.Scale(domain=values, range=hues), legend=legend)
@@ -185,7 +184,8 @@ def _column(rows: list[dict[str, Any]], key: str) -> list[str]:
     return [str(row[key]) for row in rows]
 
 
-def _draw(chart: Any, name: str) -> str:
+def draw(chart: Any, name: str) -> str:
+    """Draw a chart as SVG in the page's colours. `name` tells it from the page's other charts."""
     axis = {"labelColor": INK, "titleColor": INK, "gridColor": FAINT, "domainColor": FAINT, "tickColor": FAINT}
     styled = (
         chart.configure(

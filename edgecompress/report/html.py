@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 
 import jinja2
@@ -10,7 +10,8 @@ import jinja2
 from edgecompress.core import figures
 from edgecompress.core.figures import Row
 from edgecompress.core.report import DEVICE, Candidate, Report
-from edgecompress.report import _charts, _tables
+from edgecompress.core.values import Measurement
+from edgecompress.report import _charts, _run_tables, _tables, _time_chart
 from edgecompress.report._tables import Table
 
 FILE_NAME = "report.html"
@@ -19,10 +20,15 @@ CARDS = (
     ("accuracy", DEVICE),
     ("latency_instructions", None),
     ("latency_us", None),
+    ("energy_mj", None),
     ("flash_bytes", None),
     ("ram_bytes", None),
     ("device_mismatched_bytes", None),
 )
+
+
+CARDS_WITH_A_FIGURE_ONLY = {"energy_mj"}
+"""Most boards have no meter; the table of all figures says so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +43,11 @@ class _View:
     layer_chart: str
     layer_unit: str
     layer_how: str
+    layers_void: str | None
+    time_charts: tuple[_time_chart.Captioned, ...]
+    percentiles: Table
+    power: Table
+    conditions: Table
     layers: Table
     memory_chart: str
     memory_words: str
@@ -59,6 +70,7 @@ def render(report: Report) -> str:
         keep_trailing_newline=True,
     )
     environment.globals["cell_class"] = _cell_class
+    environment.globals["VOID"] = f"{figures.VOID} "
     page = environment.from_string((templates / "report.html").read_text("utf-8"))
     return page.render(
         report=report,
@@ -81,6 +93,11 @@ def _view(report: Report, candidate: Candidate) -> _View:
         layer_chart=_charts.layers(candidate) if candidate.layers else "",
         layer_unit=_tables.layer_unit(candidate),
         layer_how="emulated" if report.target.emulated else "measured",
+        layers_void=_run_tables.layers_void(candidate),
+        time_charts=tuple(_time_chart.draw(candidate, m) for m in _run_tables.measured_times(candidate)),
+        percentiles=_run_tables.percentiles(candidate),
+        power=_run_tables.power(candidate),
+        conditions=_run_tables.conditions(candidate),
         layers=_tables.layers(candidate),
         memory_chart=_charts.memory(candidate),
         memory_words=_tables.memory_words(report, candidate),
@@ -94,8 +111,18 @@ def _view(report: Report, candidate: Candidate) -> _View:
 
 
 def _cards(candidate: Candidate) -> tuple[Row, ...]:
-    found = (candidate.metric(name, stage) for name, stage in CARDS)
-    return figures.rows(candidate, [measurement for measurement in found if measurement is not None])
+    found = [
+        m for name, stage in CARDS for m in candidate.measurements if m.metric == name and stage in (None, m.stage)
+    ]
+    shown = (m for m in found if m.value is not None or m.metric not in CARDS_WITH_A_FIGURE_ONLY)
+    return tuple(_short(row, m) for m in shown for row in figures.rows(candidate, [m]))
+
+
+def _short(card: Row, shown: Measurement) -> Row:
+    """A card has room for the figure; the reason why it is void stands below it."""
+    if shown.void is None or shown.value is None:
+        return card
+    return replace(card, figure=f"{figures.VOID} {figures.number(shown.value, shown.unit)}", how=shown.void)
 
 
 def _verdict_class(report: Report) -> str:
@@ -107,4 +134,4 @@ def _verdict_class(report: Report) -> str:
 def _cell_class(table: Table, column: int, cell: str) -> str:
     if column in table.numeric:
         return "number"
-    return cell if cell in {"kept", "missed"} else ""
+    return cell if cell in {"kept", "missed", "good"} else ""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from edgecompress.core.figures import VOID
 from edgecompress.core.report import Candidate, Report
-from edgecompress.report import _tables
+from edgecompress.report import _run_tables, _tables
 from edgecompress.report._tables import Table
 
 FILE_NAME = "report.md"
@@ -41,10 +42,24 @@ def _candidate(report: Report, candidate: Candidate) -> Iterator[str]:
     if candidate.limits:
         yield from _section("Limits", _tables.limits(candidate))
     yield from _section("Figures", _tables.metrics(candidate))
-    yield from _section("Layers", _tables.layers(candidate))
+    yield from _run(candidate)
+    void = _run_tables.layers_void(candidate)
+    yield from _section("Layers", _tables.layers(candidate), f"{VOID}: {void}." if void else "")
     yield from _section("Arena", _tables.placements(candidate), _tables.arena_words(candidate))
     yield from _section("Inputs and outputs", _tables.tensors(candidate))
     yield from _section("Made with", _tables.environment(report, candidate))
+
+
+def _run(candidate: Candidate) -> Iterator[str]:
+    """How the run on a real device went; nothing of it is there for an emulated board."""
+    sections = {
+        "Percentiles": _run_tables.percentiles(candidate),
+        "Power": _run_tables.power(candidate),
+        "Conditions": _run_tables.conditions(candidate),
+    }
+    for title, table in sections.items():
+        if table.rows:
+            yield from _section(title, table)
 
 
 def _section(title: str, table: Table, words: str = "") -> Iterator[str]:

@@ -19,7 +19,7 @@ import pytest
 from edgecompress.core.report import Report
 from edgecompress.report import html
 
-REPORT = Path(__file__).parents[1] / "unit" / "report" / "golden_report.json"
+REPORTS = Path(__file__).parents[1] / "unit" / "report"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     "--headless",
@@ -48,6 +48,7 @@ PHONE = """<!DOCTYPE html><title>phone</title>
       charts: [...page.querySelectorAll("svg")].map((chart) => Math.round(chart.getBoundingClientRect().width)),
       paper: getComputedStyle(page.body).backgroundColor,
       bar: getComputedStyle(bar).fill,
+      voids: [...page.querySelectorAll(".void")].map((badge) => getComputedStyle(badge).color),
     };
     document.getElementById("seen").textContent = JSON.stringify(seen);
   };
@@ -69,8 +70,18 @@ Open = Callable[..., Visit]
 
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
-    path = tmp_path / "report.html"
-    path.write_text(html.render(Report.model_validate_json(REPORT.read_bytes())), "utf-8")
+    return write_page(tmp_path, "golden_report.json")
+
+
+@pytest.fixture
+def pi_page(tmp_path: Path) -> Path:
+    """Of a board that was measured, and throttled meanwhile."""
+    return write_page(tmp_path, "golden_pi_report.json")
+
+
+def write_page(folder: Path, report: str) -> Path:
+    path = folder / "report.html"
+    path.write_text(html.render(Report.model_validate_json((REPORTS / report).read_bytes())), "utf-8")
     return path
 
 
@@ -118,6 +129,28 @@ def test_the_charts_and_tables_are_in_the_document(page: Path, visit: Open) -> N
     assert document.count("<table>") == 8
     assert "<h1>wakeword on board</h1>" in document
     assert "emulated" in document
+
+
+def test_a_measured_board_shows_its_times_its_power_and_its_conditions(pi_page: Path, visit: Open) -> None:
+    seen = visit("report.html")
+
+    assert seen.addresses == []
+    assert seen.console == []
+    assert seen.document.count("<svg ") == 5
+    headings = re.findall(r"<h3>(.+?)</h3>", seen.document)
+    assert headings[2:6] == ["Time", "Power", "Conditions", "Layers"]
+    assert "P99" in seen.document
+    assert "4.02 W" in seen.document
+
+
+def test_what_is_void_is_marked_on_the_card_and_in_every_table(tmp_path: Path, pi_page: Path, visit: Open) -> None:
+    seen = on_a_phone(tmp_path, visit)
+
+    card, *others = seen["voids"]
+    assert len(others) == 4, "two conditions, the layers, the table of all figures"
+    assert {card, *others} == {"rgb(179, 38, 30)"}
+    assert seen["width"] <= 390
+    assert min(seen["charts"]) >= 600
 
 
 def test_a_request_would_be_noticed(tmp_path: Path, page: Path, visit: Open) -> None:

@@ -104,7 +104,6 @@ def test_a_meter_that_died_leaves_no_figure() -> None:
     found = power.figures(dead, meter(), Plan(), None)
 
     assert [(m.metric, m.value, m.missing) for m in found] == [
-        ("power_w", None, "a meter did not answer any more after 9 readings"),
         ("energy_mj", None, "a meter did not answer any more after 9 readings"),
     ]
 
@@ -151,7 +150,7 @@ def test_without_a_meter_every_meters_reason_is_told(
 
     found = power.read(process, bundle, evidence)
 
-    assert [(m.metric, m.missing) for m in found.metrics] == [("power_w", why), ("energy_mj", why)]
+    assert [(m.metric, m.missing) for m in found.metrics] == [("energy_mj", why)]
 
 
 def test_an_emulated_board_has_no_power_even_where_its_host_has_a_meter(

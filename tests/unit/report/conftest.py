@@ -10,7 +10,16 @@ from edgecompress.core.bundle import Arena, Layer, Manifest, Placement, Sizes, V
 from edgecompress.core.recipe import Limits
 from edgecompress.core.report import Baseline, Environment, Report, assemble, candidate
 from edgecompress.core.target import Emulator, Memory, Region, Target, Toolchain
-from edgecompress.core.values import AppliedStep, LayerMeasurement, Measurement, Measurements, TensorSpec
+from edgecompress.core.values import (
+    AppliedStep,
+    BoardState,
+    ClockState,
+    Conditions,
+    LayerMeasurement,
+    Measurement,
+    Measurements,
+    TensorSpec,
+)
 
 LAYERS = (
     ("quantize", "quantize", 0, 0, (1, 40, 32)),
@@ -20,6 +29,7 @@ LAYERS = (
     ("dense", "dense", 3_648, 3_660, (1, 3)),
     ("<softmax>", "softmax", 0, 0, (1, 3)),
 )
+THROTTLED = "soft temperature limit now (get_throttled)"
 INSTRUCTIONS = (12_400.0, 610_080.0, 4_120_040.0, 96_000.0, 19_240.0, 3_120.0)
 
 
@@ -90,6 +100,86 @@ def report(target: Target, manifest: Manifest, found: Measurements) -> Report:
     )
     fixed = Environment(edgecompress="0.1.0", python="3.11.7", platform="Linux", tools=manifest.tools)
     return made.model_copy(update={"environment": fixed})
+
+
+@pytest.fixture
+def pi_report(target: Target, manifest: Manifest) -> Report:
+    """The same network on a real board, timed on one core and on four; the second run was throttled."""
+    board = target.model_copy(
+        update={
+            "name": "rpi4",
+            "description": "Raspberry Pi 4",
+            "system": "linux",
+            "cpu": "cortex-a72",
+            "emulator": None,
+        }
+    )
+    cool = _state(at_s=100.0, temperature_c=48.3, throttled_bits=0)
+    warm = _state(at_s=102.0, temperature_c=61.2, throttled_bits=0)
+    hot = _state(at_s=104.0, temperature_c=82.0, throttled_bits=0xE0008, khz=1_000_000)
+    runs = (
+        Conditions(run="latency", before=cool, after=warm),
+        Conditions(run="latency, 4 threads", before=warm, after=hot, void=THROTTLED),
+        Conditions(run="layers", before=hot, after=hot, void=THROTTLED),
+    )
+    layers = tuple(
+        layer.model_copy(update={"instructions": None, "microseconds": cost / 1e4, "void": THROTTLED})
+        for layer, cost in zip(_profile(), INSTRUCTIONS, strict=True)
+    )
+    found = Measurements(metrics=_measured_on_a_board(), layers=layers, conditions=runs)
+    made = assemble(
+        name="wakeword",
+        created=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+        target=board,
+        device="rpi4 at ssh://pi",
+        emulated=False,
+        baseline=Baseline(name="wakeword", dtype="float32", parameter_bytes=121_648),
+        candidates=[candidate(manifest, [found], Limits(latency_us=1_000))],
+    )
+    fixed = Environment(edgecompress="0.1.0", python="3.11.7", platform="Linux", tools=manifest.tools)
+    return made.model_copy(update={"environment": fixed})
+
+
+def _state(*, at_s: float, temperature_c: float, throttled_bits: int, khz: int = 1_800_000) -> BoardState:
+    clock = ClockState(name="policy0", governor="performance", driver="cpufreq-dt", current_khz=khz, lowest_khz=600_000,
+                       highest_khz=1_800_000)  # fmt: skip
+    return BoardState(
+        at_s=at_s,
+        cores=4,
+        clocks=(clock,),
+        temperature_c=temperature_c,
+        temperature_limit_c=80.0,
+        throttled_bits=throttled_bits,
+        load=0.42,
+        ram_bytes=4 * 2**30,
+        available_ram_bytes=3 * 2**30,
+    )
+
+
+def _measured_on_a_board() -> tuple[Measurement, ...]:
+    one = (*(1_240.0,) * 10, *(812.0 + (7 * i) % 11 for i in range(1_990)), 1_975.0)
+    four = tuple(268.0 + (5 * i) % 7 for i in range(200))
+    energy = {"threads": "1", "inferences": "5,500 in 5.50 s", "uncertainty": "± 0.012 mJ", "covers": "the 5 V rail"}
+    timed = {"how": "measured", "instrument": "clock of rpi4 at ssh://pi"}
+    return (
+        Measurement(metric="latency_instructions", unit="instructions", value=None, missing="its clock counts time"),
+        Measurement(metric="latency_us", unit="us", value=817.0, samples=one, warm_up=10, conditions={"threads": "1",
+                    "drift": "+0.1% from first to last quarter"}, percentiles={"min": 812.0, "median": 817.0,
+                    "p90": 821.0, "p95": 822.0, "p99": 822.0, "max": 1_975.0}, **timed),
+        Measurement(metric="latency_us", unit="us", value=271.0, samples=four, conditions={"threads": "4",
+                    "drift": "+0.0% from first to last quarter"}, percentiles={"min": 268.0, "median": 271.0,
+                    "p90": 273.0, "p95": 274.0, "p99": 274.0, "max": 274.0}, void=THROTTLED, **timed),
+        Measurement(metric="flash_bytes", unit="bytes", value=38_200, samples=(38_200,), instrument="ELF sections"),
+        Measurement(metric="resident_bytes", unit="bytes", value=401_408, samples=(401_408,)),
+        Measurement(metric="idle_power_w", unit="W", value=2.71, samples=(2.7, 2.72), instrument="INA219 (hwmon2)",
+                    conditions={"readings": "40 in 2.00 s", "uncertainty": "± 0.003 W"}),
+        Measurement(metric="power_w", unit="W", value=4.02, samples=(4.01, 4.03), instrument="INA219 (hwmon2)",
+                    conditions={"readings": "100 in 5.00 s", "uncertainty": "± 0.005 W"}),
+        Measurement(metric="energy_mj", unit="mJ", value=3.61, samples=(3.61,), instrument="INA219 (hwmon2)",
+                    conditions=energy),
+        Measurement(metric="energy_above_idle_mj", unit="mJ", value=1.31, samples=(1.31,),
+                    instrument="INA219 (hwmon2)", conditions=energy),
+    )  # fmt: skip
 
 
 def _layer(index: int, name: str, op: str, macs: int, weight_bytes: int, shape: tuple[int, ...]) -> Layer:

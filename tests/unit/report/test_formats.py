@@ -12,7 +12,7 @@ import pytest
 from edgecompress import pipeline
 from edgecompress.core import plugins
 from edgecompress.core.report import Report
-from edgecompress.report import html, json_file, markdown
+from edgecompress.report import _time_chart, html, json_file, markdown
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +31,9 @@ def page(pages: dict[str, str], report: Report) -> str:
 def test_every_format_is_known_to_the_run_folder() -> None:
     written = [plugins.find("report", name, where="report").FILE_NAME for name in plugins.names("report")]
     assert sorted(written) == sorted(pipeline.REPORT_FILES)
+
+
+THROTTLED = "soft temperature limit now (get_throttled)"
 
 
 class Outline(HTMLParser):
@@ -66,6 +69,24 @@ def test_json_is_written_byte_for_byte_as_before(report: Report, golden: Any) ->
 
 def test_markdown_is_written_byte_for_byte_as_before(report: Report, golden: Any) -> None:
     golden("golden_report.md", markdown.render(report))
+
+
+def test_a_board_that_was_measured_is_written_byte_for_byte_as_before(pi_report: Report, golden: Any) -> None:
+    golden("golden_pi_report.json", json_file.render(pi_report))
+    golden("golden_pi_report.md", markdown.render(pi_report))
+
+
+def test_a_void_figure_is_void_wherever_it_stands(pi_report: Report) -> None:
+    written = json.loads(json_file.render(pi_report))
+    text = markdown.render(pi_report)
+
+    (found,) = written["candidates"]
+    assert [m["void"] for m in found["measurements"] if m["metric"] == "latency_us"] == [None, THROTTLED]
+    assert {layer["void"] for layer in found["layers"]} == {THROTTLED}
+    shown = THROTTLED.replace("_", "\\_")
+    assert f"| Time per inference, 4 threads | VOID 271.0 µs: {shown} |" in text
+    assert f"VOID: {shown}." in text
+    assert "1 figure is VOID." in text
 
 
 def test_the_shipped_schema_is_that_of_the_report() -> None:
@@ -126,6 +147,22 @@ def test_charts_follow_the_readers_colours(page: str) -> None:
     assert 'fill="var(--hue-1)"' in page
     assert "#0401" not in page
     assert "#010101" not in page
+
+
+def test_of_many_samples_some_are_drawn_and_the_slowest_all(pi_report: Report) -> None:
+    many = pi_report.candidates[0].measurements[1]
+
+    drawn = _time_chart.dots(many)
+
+    assert len(drawn) <= _time_chart.MOST_DOTS + len(many.samples) // 100
+    assert {i for i, sample in enumerate(many.samples) if sample > many.percentiles["p99"]} <= set(drawn)
+    assert drawn == tuple(sorted(set(drawn)))
+
+
+def test_few_samples_are_all_drawn(pi_report: Report) -> None:
+    few = pi_report.candidates[0].measurements[2]
+
+    assert _time_chart.dots(few) == tuple(range(len(few.samples)))
 
 
 def test_a_report_without_a_profile_says_so(report: Report) -> None:
