@@ -53,6 +53,10 @@ static void spin(uint32_t turns) {
     if (turns != 0u) {
         __asm__ volatile(".syntax unified\n1: subs %0, %0, #1\n bne 1b" : "+l"(turns)::"cc");
     }
+#elif defined(__aarch64__)
+    if (turns != 0u) {
+        __asm__ volatile("1: subs %w0, %w0, #1\n b.ne 1b" : "+r"(turns)::"cc");
+    }
 #else
     for (volatile uint32_t i = 0u; i < turns; ++i) {
     }
