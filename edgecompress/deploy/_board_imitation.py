@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
+from edgecompress.core import tools
 from edgecompress.core.errors import UsageError
 from edgecompress.core.target import Target
 
@@ -57,6 +60,13 @@ def core_of(board: Target) -> Core:
 def qemu_machine(board: Target) -> str:
     """QEMU's name of the board's machine: `qemu-` and this is the emulator of its programs."""
     return MACHINE_BY_KERNEL[board.machine or ""]
+
+
+def locate_emulator(board: Target) -> Path:
+    """Find Debian's dynamic emulator, or the static one, which takes no plugins. Raises MissingToolError."""
+    program = f"qemu-{qemu_machine(board)}"
+    found = shutil.which(program) or shutil.which(f"{program}-static")
+    return Path(found).absolute() if found is not None else tools.locate(program)
 
 
 def cpuinfo(board: Target) -> bytes:

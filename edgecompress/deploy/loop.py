@@ -8,11 +8,9 @@ What was deployed stays in the user's cache. On a machine of the profile's own k
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from edgecompress.core import target as targets
-from edgecompress.core import tools
 from edgecompress.core.device import Device
 from edgecompress.core.errors import UsageError
 from edgecompress.core.target import Target
@@ -33,13 +31,13 @@ def connect(target: Target, address: str | None = None, *, emulator_args: tuple[
         raise UsageError("loop:// names no board", hint=f"give a profile: --device loop://{target.name}")
     board = targets.load(address)
     core = _board_imitation.core_of(board)
-    machine = _board_imitation.qemu_machine(board)
     folder = _board_image.cache_folder() / "loop" / board.name
     description = f"loop://{board.name} ({core.qemu_cpu}, emulated by qemu-user on this machine's kernel)"
 
     def switch_on(progress: Progress) -> tuple[Server, SshLink]:
         del progress
-        server = Server([_emulator(machine), "-cpu", core.qemu_cpu, *emulator_args], machine, folder)
+        emulator: list[str | Path] = [_board_imitation.locate_emulator(board), "-cpu", core.qemu_cpu, *emulator_args]
+        server = Server(emulator, _board_imitation.qemu_machine(board), folder)
         ssh = SshLink(
             target,
             server.endpoint,
@@ -51,9 +49,3 @@ def connect(target: Target, address: str | None = None, *, emulator_args: tuple[
         return server, ssh
 
     return Device(BoardLink(description, None, switch_on), target)
-
-
-def _emulator(machine: str) -> Path:
-    """Find Debian's dynamic emulator, or the static one, which takes no plugins."""
-    found = shutil.which(f"qemu-{machine}") or shutil.which(f"qemu-{machine}-static")
-    return Path(found).absolute() if found is not None else tools.locate(f"qemu-{machine}")
