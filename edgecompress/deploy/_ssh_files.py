@@ -109,8 +109,14 @@ class Files:
 
     def append(self, file: Any, path: bytes, block: bytes) -> None:
         """Write at most `CHUNK_BYTES` and wait until the board says that it has them."""
-        with self._operation("write", path):
-            file.write(block)
+        try:
+            with self._operation("write", path):
+                file.write(block)
+        except StorageError as error:
+            free = self.free_bytes(path.rpartition(b"/")[0])
+            if free is None:
+                raise
+            raise StorageError(f"{error.message}; {free:,} bytes are free there", hint=error.hint) from error
 
     def make_executable(self, path: bytes) -> None:
         """Give it the mode 755."""

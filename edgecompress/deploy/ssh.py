@@ -63,7 +63,9 @@ class SshLink:
         program = Program.of(bundle.program, bundle.manifest.build_id)
 
         def check(board: Board, folder: str) -> None:
-            refuse_wrong_board(probe(self._view(board), folder), self._target, program.size)
+            # The disk is looked at later, when it is known how much of the program lies there already.
+            facts = probe(self._view(board), folder)
+            refuse_wrong_board(facts, self._target, program_bytes=0, ram_bytes=program.size)
 
         self._deployment = Deployment(self._endpoint, program, bundle.manifest.name, check)
         site, path = self._deployment.place(progress)
