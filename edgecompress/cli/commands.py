@@ -44,7 +44,11 @@ optimize_option = click.option(
     help="What to save: instructions, flash, RAM, or some of each. The outputs stay the same bytes.",
 )
 repeat_option = click.option(
-    "--repeat", default=20, show_default=True, type=click.IntRange(1, 100_000), help="Timed inferences; on a real clock at least so many."
+    "--repeat",
+    default=20,
+    show_default=True,
+    type=click.IntRange(1, 100_000),
+    help="Timed inferences; on a real clock at least so many.",
 )
 
 
