@@ -99,13 +99,26 @@ def _escape(data: bytes) -> str:
     return "".join(f"\\x{byte:02x}" for byte in data)
 
 
+def can_register(runner: str, machine: str) -> bool:
+    """Try it in a child, and say on stderr why it cannot be: a process cannot leave a namespace that it entered."""
+    child = os.fork()
+    if child == 0:
+        try:
+            register(runner, machine)
+        except OSError as error:
+            sys.stderr.write(f"programs of {machine} cannot start themselves: {error}\n")
+            sys.stderr.flush()
+            os._exit(1)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return status == 0
+
+
 def main(runner: str, machine: str, server: list[str]) -> None:
     """Register if that can be, and become the server, to end with the parent."""
     parent = os.getppid()
-    try:
+    if can_register(runner, machine):
         register(runner, machine)
-    except OSError as error:
-        sys.stderr.write(f"programs of {machine} cannot start themselves: {error}\n")
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         sys.exit(1)
