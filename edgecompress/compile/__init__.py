@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgecompress.compile import without_torch
 from edgecompress.core.values import no_progress
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from edgecompress.core.bundle import Bundle
     from edgecompress.core.target import Target
     from edgecompress.core.values import Model, Optimize, Progress, Samples
+
+without_torch.install()
 
 
 def build(

@@ -67,3 +67,12 @@ def _cpu_seconds_of_help() -> float:
     subprocess.run([sys.executable, "-m", "edgecompress", "--help"], capture_output=True, check=True, timeout=60)
     after = os.times()
     return after.children_user - before.children_user + after.children_system - before.children_system
+
+
+def test_compiling_does_not_import_torch_which_tvm_would() -> None:
+    pytest.importorskip("torch")
+    script = "import edgecompress.compile.graph, sys; assert 'tvm' in sys.modules; print('torch' in sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+
+    assert done.stdout == "False\n"
