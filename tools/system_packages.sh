@@ -33,6 +33,9 @@ find_missing() {
     if [ "$purpose" = test ]; then
         has git || need git
         has chromium || has chromium-browser || has google-chrome || need chromium
+        # Programs for Linux devices; their headers come apart.
+        compiles aarch64-linux-gnu-gcc || need "gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
+        compiles arm-linux-gnueabihf-gcc || need "gcc-arm-linux-gnueabihf libc6-dev-armhf-cross"
         # The virtual boards loop:// and vm://. An ordinary user's PATH may lack sshd's folder.
         has qemu-aarch64 || need qemu-user
         has qemu-system-aarch64 || need qemu-system-arm

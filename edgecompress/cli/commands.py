@@ -12,6 +12,7 @@ import rich_click as click
 
 import edgecompress
 from edgecompress.cli.devices import devices_group
+from edgecompress.cli.doctor import doctor
 from edgecompress.core.errors import EdgecompressError, UsageError
 
 if TYPE_CHECKING:
@@ -231,6 +232,7 @@ def check(source: Path, target_name: str, optimize: Optimize, as_json: bool) -> 
 
 
 group.add_command(devices_group)
+group.add_command(doctor)
 
 
 @group.group("targets")

@@ -13,6 +13,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from edgecompress.compile.fit import Fit
+    from edgecompress.core.installed import Survey
     from edgecompress.core.report import Report
     from edgecompress.core.target import Target
 
@@ -34,6 +35,22 @@ def print_target(target: Target) -> None:
     for key, value in _flat(target.model_dump(mode="json")):
         table.add_row(key, value)
     _console().print(table)
+
+
+def print_survey(survey: Survey) -> None:
+    """What is installed, what can be done for each target, and what to install for the rest."""
+    console = _console()
+    found = _table("", "there", "for")
+    for tool in survey.tools:
+        found.add_row(tool.name, tool.version or Text("missing", "red"), tool.purpose)
+    console.print(found)
+    reachable = _table("target", "built by", "runs on")
+    for prospect in survey.targets:
+        compiler = prospect.compiler or Text("nothing", "red")
+        reachable.add_row(prospect.target, compiler, ", ".join(prospect.runs_on) or Text("nothing", "red"))
+    console.print(reachable)
+    for install, purposes in survey.to_install.items():
+        console.print(f"for {', '.join(purposes)}: {install}", soft_wrap=True)
 
 
 def print_fit(fit: Fit) -> None:
