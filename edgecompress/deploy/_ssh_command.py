@@ -8,6 +8,7 @@ to `7` and nothing else: each byte in octal, which the script decodes with `prin
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
@@ -15,8 +16,14 @@ NOT_EXECUTABLE, NOT_FOUND = 126, 127
 
 Words = Sequence[str | bytes]
 
-# For each word: decode it and put it back at the end. The `_` keeps newlines that a substitution would drop.
-EXECUTE = 'LC_ALL=C; for w do shift; w=$(printf "%b_" "$w"); set -- "$@" "${w%_}"; done; unset LC_ALL; exec "$@"'
+# For each word: decode it and put it back at the end. The `_` keeps newlines that a substitution would drop. The
+# process id on stderr is that of the program: each `exec` keeps it.
+EXECUTE = (
+    'LC_ALL=C; for w do shift; w=$(printf "%b_" "$w"); set -- "$@" "${w%_}"; done; unset LC_ALL; '
+    'echo "edgecompress: process $$" >&2; exec "$@"'
+)
+TOLD_PID = re.compile(rb"edgecompress: process (\d+)\n")
+KILL_GROUP = 'kill -9 "-$1"'
 
 
 def command(words: Words) -> str:

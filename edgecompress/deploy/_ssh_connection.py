@@ -13,7 +13,7 @@ import paramiko
 
 from edgecompress.core.errors import EdgecompressError, UnreachableError, WrongDeviceError
 from edgecompress.deploy import _ssh_known_hosts as known_hosts
-from edgecompress.deploy._ssh_command import Words, command
+from edgecompress.deploy._ssh_command import KILL_GROUP, Words, command, script_command
 from edgecompress.deploy._ssh_endpoint import Endpoint
 from edgecompress.deploy._ssh_known_hosts import HostKey, Verdict
 
@@ -92,6 +92,12 @@ class Connection:
             channel.exec_command(text)
             return channel
 
+    def kill(self, pid: int) -> None:
+        """Kill a program that a channel started, and its children. SSH's own signals do not work for every user."""
+        channel = self.start_command(script_command(KILL_GROUP, str(pid)))
+        channel.status_event.wait(CHANNEL_TIMEOUT_S)
+        channel.close()
+
     @contextmanager
     def lost_when_it_breaks(self) -> Iterator[None]:
         """Turn what a broken connection raises into LostConnectionError; other errors pass."""
@@ -163,17 +169,6 @@ class Connection:
             hint=f"copy your public key there (ssh-copy-id -p {self.endpoint.port} "
             f"{self.endpoint.user}@{self.endpoint.host}); a key with a passphrase must be in the agent (ssh-add)",
         )
-
-
-def send_signal(channel: Any, name: str) -> None:
-    """Send a signal (`KILL`) to a channel's program (RFC 4254, 6.9); paramiko has no function for it."""
-    message = paramiko.Message()
-    message.add_byte(paramiko.common.cMSG_CHANNEL_REQUEST)
-    message.add_int(channel.remote_chanid)
-    message.add_string("signal")
-    message.add_boolean(False)
-    message.add_string(name)
-    channel.transport._send_user_message(message)
 
 
 class OnlyKnownKeys:

@@ -16,16 +16,16 @@ from typing import Any
 from edgecompress.core.board import Answer
 from edgecompress.core.errors import UnreachableError
 from edgecompress.deploy._ssh_command import Words, octal, script_command
-from edgecompress.deploy._ssh_connection import Connection, send_signal
+from edgecompress.deploy._ssh_connection import Connection
 
 READ_BYTES = 32768
 MOST_ANSWER_BYTES = 1 << 20
 START_TIMEOUT_S = 30.0
 
-# Every answer ends in a line with a random word and the exit code; so does whatever a login script prints first. Words
-# end in `_`, so that an empty one is one, and a substitution drops no newlines.
+# Every answer ends in a line with a random word and the exit code. The first such line comes after what login scripts
+# print, and has the shell's process id. Words end in `_`: an empty one is one, and a substitution drops no newlines.
 SERVE = (
-    'exec 2>/dev/null; set -f; LC_ALL=C; export LC_ALL; printf "\\n%s %d\\n" "$1" 0; '
+    'exec 2>/dev/null; set -f; LC_ALL=C; export LC_ALL; printf "\\n%s %d\\n" "$1" $$; '
     "while read -r line; do "
     '( set --; for w in $line; do w=$(printf %b "$w"); set -- "$@" "${w%_}"; done; exec "$@" ) </dev/null; '
     'printf "\\n%s %d\\n" "$1" $?; done'
@@ -38,6 +38,7 @@ class Shell:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._channel: Any = None
+        self._pid = 0
         self._turn = threading.Lock()
         self._token = secrets.token_hex(8)
         self._end = re.compile(rb"\n%s (\d+)\n\Z" % self._token.encode())
@@ -56,16 +57,17 @@ class Shell:
     def _start(self) -> Any:
         channel = self._connection.start_command(script_command(SERVE, self._token))
         self._channel = channel
-        self._read_answer(channel, "/bin/sh", START_TIMEOUT_S)
+        self._pid = self._read_answer(channel, "/bin/sh", START_TIMEOUT_S).exit_code
         return channel
 
     def _stop(self) -> None:
         """End the shell and the program that it waits for."""
         if self._channel is not None:
-            with contextlib.suppress(OSError, EOFError):
-                send_signal(self._channel, "KILL")
             self._channel.close()
-            self._channel = None
+        with contextlib.suppress(UnreachableError):
+            if self._pid:
+                self._connection.kill(self._pid)
+        self._channel, self._pid = None, 0
 
     def _read_answer(self, channel: Any, program: str | bytes, timeout_s: float) -> Answer:
         deadline = time.monotonic() + timeout_s

@@ -7,8 +7,8 @@ import threading
 import time
 
 from edgecompress.core.errors import StorageError, UnreachableError
-from edgecompress.deploy._ssh_command import NOT_EXECUTABLE, NOT_FOUND, Words
-from edgecompress.deploy._ssh_connection import Connection, send_signal
+from edgecompress.deploy._ssh_command import NOT_EXECUTABLE, NOT_FOUND, TOLD_PID, Words
+from edgecompress.deploy._ssh_connection import Connection
 
 READ_BYTES = 65536
 LAST_BYTES = 4096
@@ -27,6 +27,7 @@ class ProgramStream:
         self._connection = connection
         self._channel = connection.start(words)
         self._said = b""
+        self._pid = 0
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
@@ -55,13 +56,13 @@ class ProgramStream:
                 raise self._ended() from error
 
     def close(self) -> None:
-        """End the program: by the end of its input, and by a signal when that is not enough. Harmless twice."""
+        """End the program: by the end of its input, and by a signal when that does not end it. Harmless twice."""
         if self._channel.closed:
             return
-        with contextlib.suppress(OSError, EOFError):
+        with contextlib.suppress(OSError, EOFError, UnreachableError):
             self._channel.shutdown_write()
-            if self._connection.is_alive and not self._channel.status_event.wait(END_TIMEOUT_S):
-                send_signal(self._channel, "KILL")
+            if not self._channel.status_event.wait(END_TIMEOUT_S) and self._connection.is_alive and self._pid:
+                self._connection.kill(self._pid)
         self._channel.close()
         self._listener.join(END_TIMEOUT_S)
 
@@ -75,6 +76,8 @@ class ProgramStream:
             if not block:
                 return
             self._said = (self._said + block)[-LAST_BYTES:]
+            if not self._pid and (told := TOLD_PID.search(self._said)):
+                self._pid, self._said = int(told[1]), self._said[told.end() :]
 
     def _ended(self) -> Exception:
         self._channel.status_event.wait(END_TIMEOUT_S)
