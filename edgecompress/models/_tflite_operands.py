@@ -6,7 +6,7 @@ from edgecompress.models._tflite_graph import Graph
 from edgecompress.models._tflite_records import DAMAGED, Operator, Tensor
 
 PRODUCTS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
-JOINTS = frozenset({"ADD", "CONCATENATION"})
+JOINTS = frozenset({"ADD", "CONCATENATION", "MUL"})
 CONVERSIONS = frozenset({"QUANTIZE", "DEQUANTIZE"})
 CONVERT_TO_INT8 = (
     "convert the network to full int8: supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8] and a representative "

@@ -10,6 +10,7 @@ import numpy as np
 import tflite
 
 from edgecompress.core.values import Array
+from edgecompress.models import _tflite_resizing as resizing
 from edgecompress.models import _tflite_windows as windows
 from edgecompress.models._onnx_shapes import show
 from edgecompress.models._tflite_graph import Graph, Layout, Shape, values_of
@@ -91,14 +92,23 @@ def fully_connected(graph: Graph, operator: Operator) -> None:
 
 def addition(graph: Graph, operator: Operator) -> None:
     """The sum of two tensors, of which one may be smaller."""
+    _of_two(graph, operator, "Add", "adds")
+
+
+def multiplication(graph: Graph, operator: Operator) -> None:
+    """The product of two tensors, element by element; one may be smaller."""
+    _of_two(graph, operator, "Mul", "multiplies")
+
+
+def _of_two(graph: Graph, operator: Operator, kind: str, does: str) -> None:
     shapes = [graph.tensor(index).shape for index in operator.inputs]
     try:
         shape = np.broadcast_shapes(*shapes)
     except ValueError:
-        reason = f"adds the shapes {show(shapes[0])} and {show(shapes[1])}"
+        reason = f"{does} the shapes {show(shapes[0])} and {show(shapes[1])}"
         raise graph.refusal(operator, reason, DAMAGED) from None
     layout = _common_layout(graph, operator)
-    value = graph.node("Add", [graph.real(index, layout) for index in operator.inputs], graph.name(operator))
+    value = graph.node(kind, [graph.real(index, layout) for index in operator.inputs], graph.name(operator))
     graph.make(operator, _activated(graph, operator, value), shape, layout)
 
 
@@ -338,10 +348,13 @@ RULES: Mapping[str, Rule] = {
     "FULLY_CONNECTED": Rule(convert=fully_connected, least=2, most=3),
     "MAX_POOL_2D": Rule(convert=max_pool, keeps_scale=True),
     "MEAN": Rule(convert=mean, least=2, most=2),
+    "MUL": Rule(convert=multiplication, least=2, most=2),
     "PAD": Rule(convert=pad, least=2, most=2, keeps_scale=True),
     "QUANTIZE": Rule(convert=quantize),
     "RELU": Rule(convert=relu),
     "RELU6": Rule(convert=relu6),
     "RESHAPE": Rule(convert=reshape, most=2, keeps_scale=True),
+    "RESIZE_BILINEAR": Rule(convert=resizing.linear, least=2, most=2, keeps_scale=True),
+    "RESIZE_NEAREST_NEIGHBOR": Rule(convert=resizing.nearest, least=2, most=2, keeps_scale=True),
     "SOFTMAX": Rule(convert=softmax),
 }

@@ -31,11 +31,15 @@ _STRIDES = {"stride_h": "StrideH", "stride_w": "StrideW"}
 _DILATIONS = {"dilation_h": "DilationHFactor", "dilation_w": "DilationWFactor"}
 _ACTIVATION = {"activation": "FusedActivationFunction"}
 _POOL = {"padding": "Padding", **_STRIDES, "filter_h": "FilterHeight", "filter_w": "FilterWidth", **_ACTIVATION}
+_RESIZE = {"align_corners": "AlignCorners", "half_pixel": "HalfPixelCenters"}
 _OPTIONS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "CONV_2D": ("Conv2DOptions", {"padding": "Padding", **_STRIDES, **_DILATIONS, **_ACTIVATION}),
     "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", {"padding": "Padding", **_STRIDES, **_DILATIONS, **_ACTIVATION}),
     "FULLY_CONNECTED": ("FullyConnectedOptions", {"weights_format": "WeightsFormat", **_ACTIVATION}),
     "ADD": ("AddOptions", _ACTIVATION),
+    "MUL": ("MulOptions", _ACTIVATION),
+    "RESIZE_BILINEAR": ("ResizeBilinearOptions", _RESIZE),
+    "RESIZE_NEAREST_NEIGHBOR": ("ResizeNearestNeighborOptions", _RESIZE),
     "AVERAGE_POOL_2D": ("Pool2DOptions", _POOL),
     "MAX_POOL_2D": ("Pool2DOptions", _POOL),
     "MEAN": ("ReducerOptions", {"keep_dims": "KeepDims"}),

@@ -92,6 +92,35 @@ def joined(axis: int, y: tuple[int, ...]) -> Network:
     return {**tensors, "y": replace(IMAGE, shape=y)}, [pooling, layer]
 
 
+def multiplied(y: Tensor, activation: int = NONE, **more: Tensor) -> Network:
+    """The image times its largest values, or times a tensor that is given."""
+    tensors, (pooling, _) = residual(NONE)
+    options = {"FusedActivationFunction": activation}
+    by = next(iter(more), "p")
+    layer = Layer(kind="MUL", reads=("x", by), makes=("y",), table="MulOptions", options=options)
+    return {**tensors, **more, "y": y}, [*([] if more else [pooling]), layer]
+
+
+def gated() -> Network:
+    """The image times one number a channel, its mean: what squeeze and excitation does."""
+    tensors, [layer] = mean((1, 1, 1, 6), keeps=True, scale=0.01, zero=-128)
+    gate = replace(layer, makes=("gate",))
+    product = Layer(kind="MUL", reads=("gate", "x"), makes=("y",), table="MulOptions")
+    return {**tensors, "gate": tensors["y"], "y": Tensor(shape=IMAGE.shape, scale=0.03, zero=7)}, [gate, product]
+
+
+def resized(kind: str, rows: int, columns: int, **flags: int) -> Network:
+    table = "ResizeBilinearOptions" if kind == "RESIZE_BILINEAR" else "ResizeNearestNeighborOptions"
+    layer = Layer(kind=kind, reads=("x", "size"), makes=("y",), table=table, options=flags)
+    return {"x": IMAGE, "size": integers([rows, columns]), "y": replace(IMAGE, shape=(1, rows, columns, 6))}, [layer]
+
+
+def padded() -> Network:
+    widths = integers([[0, 0], [1, 2], [0, 3], [2, 1]])
+    layer = Layer(kind="PAD", reads=("x", "widths"), makes=("y",))
+    return {"x": IMAGE, "widths": widths, "y": replace(IMAGE, shape=(1, 12, 10, 9))}, [layer]
+
+
 def padded_convolution() -> Network:
     w = weights(4, 3, 3, 6, scales=4)
     tensors = {
@@ -153,6 +182,23 @@ NETWORKS: dict[str, Network] = {
     "concatenation of channels": joined(-1, (1, 9, 7, 12)),
     "concatenation of rows": joined(1, (1, 18, 7, 6)),
     "classifier": classifier(),
+    "pad alone": padded(),
+    "multiply": multiplied(Tensor(shape=IMAGE.shape, scale=0.11, zero=-3)),
+    "multiply relu": multiplied(Tensor(shape=IMAGE.shape, scale=0.09, zero=-128), RELU),
+    "multiply to a fine scale": multiplied(Tensor(shape=IMAGE.shape, scale=0.0011, zero=1)),
+    "multiply by a constant channel": multiplied(Tensor(shape=IMAGE.shape, scale=0.02, zero=4), w=weights(6)),
+    "multiply by a constant image": multiplied(Tensor(shape=IMAGE.shape, scale=0.02, zero=4), w=weights(1, 9, 7, 6)),
+    "multiply by a column": multiplied(Tensor(shape=IMAGE.shape, scale=0.02, zero=4), w=weights(1, 9, 1, 6)),
+    "multiply by one number": multiplied(Tensor(shape=IMAGE.shape, scale=0.0137, zero=4), w=weights(1)),
+    "multiply by itself": multiplied(Tensor(shape=IMAGE.shape, scale=0.21, zero=4), x=IMAGE),
+    "multiply by its mean": gated(),
+    "nearest": resized("RESIZE_NEAREST_NEIGHBOR", 13, 20),
+    "nearest of corners": resized("RESIZE_NEAREST_NEIGHBOR", 17, 5, AlignCorners=1),
+    "nearest of centres": resized("RESIZE_NEAREST_NEIGHBOR", 4, 20, HalfPixelCenters=1),
+    "bilinear": resized("RESIZE_BILINEAR", 18, 14),
+    "bilinear of corners": resized("RESIZE_BILINEAR", 17, 4, AlignCorners=1),
+    "bilinear of centres": resized("RESIZE_BILINEAR", 20, 3, HalfPixelCenters=1),
+    "bilinear to a pixel": resized("RESIZE_BILINEAR", 1, 1),
 }
 
 

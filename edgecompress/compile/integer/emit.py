@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
-from typing import Any
 
-import numpy as np
 from tvm import tirx
 
 from edgecompress.compile import frontend, quantized
 from edgecompress.compile.bands import Bands
 from edgecompress.compile.integer import in_place, layers
+from edgecompress.compile.integer.choices import CHOICES, Chosen
 from edgecompress.compile.integer.splice import Splicer
-from edgecompress.compile.kernels import (
-    addition,
-    elementwise,
-    epilogue,
-    families,
-    matrix_product,
-    pool,
-    slicing,
-    softmax,
-)
+from edgecompress.compile.kernels import addition, epilogue, families
 from edgecompress.compile.kernels.in_place import choose as bands_in_place
 from edgecompress.compile.kernels.product import Product
 from edgecompress.compile.kernels.small_product import choose as smallest_parts
@@ -34,23 +23,6 @@ from edgecompress.core.errors import ModelError
 from edgecompress.core.values import Array, Optimize
 
 NO_PARTS: Mapping[str, Program] = MappingProxyType({})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chosen:
-    """A kernel for a layer: its operation and name, how to write it, scalars, the order of inputs.
-
-    `constants` follow the inputs and are named after the layer, by role; `operands` are inputs that are constants.
-    """
-
-    op: str
-    name: str
-    build: Callable[[], tirx.PrimFunc]
-    constants: dict[str, Array] = field(default_factory=dict)
-    scalars: Sequence[int] = ()
-    inputs: tuple[layers.Value, ...]
-    operands: dict[str, Array] = field(default_factory=dict)
-    cut: Bands | Parts | None = None
 
 
 def emit(
@@ -131,7 +103,7 @@ def _choose(
             return _fully_connected(layer, features, small=small)
         if isinstance(layer, layers.Addition):
             return _addition(layer, features)
-        return _CHOICES[type(layer)](layer)
+        return CHOICES[type(layer)](layer)
     except ValueError as problem:
         label = layer.nodes[0] if layer.nodes else layer.output.name
         raise ModelError(
@@ -217,10 +189,6 @@ def _product(layer: layers.Product, window: Window, groups: int) -> Product:
     )
 
 
-def _output_scalars(layer: Any) -> list[int]:
-    return [layer.output.zero_point, layer.clamp.low, layer.clamp.high]
-
-
 def _addition(layer: layers.Addition, features: Collection[str]) -> Chosen:
     addend = layer.addend
     operands = layer.inputs if addend is None else (*layer.inputs, addend.value)
@@ -237,170 +205,3 @@ def _addition(layer: layers.Addition, features: Collection[str]) -> Chosen:
         inputs=(first, second),
         operands={} if addend is None else {addend.value.name: addend.numbers},
     )
-
-
-def _average_pool(layer: layers.AveragePool) -> Chosen:
-    shape = pool.AveragePool(window=layer.window)
-    return Chosen(
-        op="average_pool",
-        name=shape.name,
-        build=lambda: pool.build_average(shape),
-        scalars=[layer.clamp.low, layer.clamp.high],
-        inputs=layer.inputs,
-    )
-
-
-def _max_pool(layer: layers.MaxPool) -> Chosen:
-    shape = pool.MaxPool(window=layer.window)
-    return Chosen(
-        op="max_pool",
-        name=shape.name,
-        build=lambda: pool.build_max(shape),
-        scalars=[layer.clamp.low, layer.clamp.high],
-        inputs=layer.inputs,
-    )
-
-
-def _mean(layer: layers.Mean) -> Chosen:
-    shape = pool.Mean(pixels=layer.pixels, channels=layer.channels)
-    source = layer.inputs[0]
-    factor = quantized.mean_multiplier(source.scale, layer.output.scale, layer.pixels)
-    if factor.shift > 0 and 255 * layer.pixels << factor.shift > quantized.INT32_MAX:
-        raise ValueError(f"the sum of {layer.pixels:,} pixels overflows when it is scaled by 2**{factor.shift}")
-    return Chosen(
-        op="mean",
-        name=shape.name,
-        build=lambda: pool.build_mean(shape),
-        scalars=[source.zero_point, factor.value, factor.shift, *_output_scalars(layer)],
-        inputs=layer.inputs,
-    )
-
-
-def _softmax(layer: layers.Softmax) -> Chosen:
-    table = quantized.softmax_exponentials(layer.inputs[0].scale)
-    output = layer.output
-    rescales = (output.scale, output.zero_point) != (softmax.TFLITE_SCALE, softmax.TFLITE_ZERO_POINT)
-    shape = softmax.Softmax(rows=layer.rows, classes=layer.classes, table=len(table), rescales=rescales)
-    scalars: list[int] = []
-    if rescales:
-        factor = quantized.multiplier(1 / (2.0**softmax.FINE_BITS * output.scale))
-        if factor.shift > -1:
-            raise ValueError(f"an output scale of {output.scale:g} is too small for a softmax")
-        scalars = [factor.value, -factor.shift - 1, output.zero_point]
-    return Chosen(
-        op="softmax",
-        name=shape.name,
-        build=lambda: softmax.build(shape),
-        constants={"exponentials": table},
-        scalars=scalars,
-        inputs=layer.inputs,
-    )
-
-
-def _rescale(layer: layers.Rescale) -> Chosen:
-    shape = elementwise.Lookup(elements=layer.output.elements)
-    source, target = ((value.scale, value.zero_point) for value in (layer.inputs[0], layer.output))
-    rescale_table = quantized.RESCALE_TABLES[layer.arithmetic]
-    table = rescale_table(source, target, (layer.clamp.low, layer.clamp.high))
-    return Chosen(
-        op="rescale",
-        name=shape.name,
-        build=lambda: elementwise.build_lookup(shape),
-        constants={"table": table},
-        inputs=layer.inputs,
-    )
-
-
-def _lookup(layer: layers.Lookup) -> Chosen:
-    shape = elementwise.Lookup(elements=layer.output.elements)
-    return Chosen(
-        op="lookup",
-        name=shape.name,
-        build=lambda: elementwise.build_lookup(shape),
-        constants={"table": layer.table},
-        inputs=layer.inputs,
-    )
-
-
-def _quantize(layer: layers.Quantize) -> Chosen:
-    shape = elementwise.Quantize(shape=layer.shape, axes=layer.axes)
-    return Chosen(
-        op="quantize",
-        name=shape.name,
-        build=lambda: elementwise.build_quantize(shape),
-        scalars=[_float_bits(layer.output.scale), layer.output.zero_point],
-        inputs=layer.inputs,
-    )
-
-
-def _dequantize(layer: layers.Dequantize) -> Chosen:
-    shape = elementwise.Dequantize(elements=layer.output.elements)
-    source = layer.inputs[0]
-    return Chosen(
-        op="dequantize",
-        name=shape.name,
-        build=lambda: elementwise.build_dequantize(shape),
-        scalars=[_float_bits(source.scale), source.zero_point],
-        inputs=layer.inputs,
-    )
-
-
-def _flip_sign(layer: layers.FlipSign) -> Chosen:
-    shape = elementwise.FlipSign(elements=layer.output.elements, to_int8=layer.output.dtype == "int8")
-    return Chosen(
-        op="flip_sign", name=shape.name, build=lambda: elementwise.build_flip_sign(shape), inputs=layer.inputs
-    )
-
-
-def _transpose(layer: layers.Transpose) -> Chosen:
-    shape = elementwise.Transpose(shape=layer.shape, axes=layer.axes)
-    return Chosen(
-        op="transpose", name=shape.name, build=lambda: elementwise.build_transpose(shape), inputs=layer.inputs
-    )
-
-
-def _concatenate(layer: layers.Concatenate) -> Chosen:
-    shape = elementwise.Concatenate(rows=layer.rows, runs=layer.runs)
-    return Chosen(
-        op="concatenate", name=shape.name, build=lambda: elementwise.build_concatenate(shape), inputs=layer.inputs
-    )
-
-
-def _matrix_product(layer: layers.MatrixProduct) -> Chosen:
-    first, second = layer.inputs
-    factor = quantized.multiplier(float(np.float64(first.scale) * np.float64(second.scale) / layer.output.scale))
-    worst = layer.shape.depth * 255 * 255 << max(factor.shift, 0)
-    if worst > quantized.INT32_MAX:
-        raise ValueError(f"its sums can reach {worst:,}, and an int32 holds {quantized.INT32_MAX:,}")
-    return Chosen(
-        op="matrix_product",
-        name=layer.shape.name,
-        build=lambda: matrix_product.build(layer.shape),
-        scalars=[first.zero_point, second.zero_point, factor.value, factor.shift, *_output_scalars(layer)],
-        inputs=layer.inputs,
-    )
-
-
-def _slice(layer: layers.Slice) -> Chosen:
-    return Chosen(op="slice", name=layer.shape.name, build=lambda: slicing.build(layer.shape), inputs=layer.inputs)
-
-
-def _float_bits(value: float) -> int:
-    return int(np.array(value, "<f4").view("<i4"))
-
-
-_CHOICES: dict[type[layers.Layer], Callable[[Any], Chosen]] = {
-    layers.AveragePool: _average_pool,
-    layers.MaxPool: _max_pool,
-    layers.Mean: _mean,
-    layers.Softmax: _softmax,
-    layers.Rescale: _rescale,
-    layers.Lookup: _lookup,
-    layers.Quantize: _quantize,
-    layers.Dequantize: _dequantize,
-    layers.FlipSign: _flip_sign,
-    layers.Transpose: _transpose,
-    layers.Concatenate: _concatenate,
-    layers.MatrixProduct: _matrix_product,
-    layers.Slice: _slice,
-}

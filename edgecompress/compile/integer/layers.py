@@ -131,8 +131,8 @@ class FullyConnected(Product):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Addend:
-    """A constant tensor: its value, and its numbers in the order of memory."""
+class ConstantTensor:
+    """A constant operand: its value, and its numbers in the order of memory."""
 
     value: Value
     numbers: NDArray[np.int8]
@@ -143,7 +143,15 @@ class Addition(Layer):
     """The sum of two tensors, element by element; or of one tensor and a constant of the same shape, `addend`."""
 
     clamp: Clamp
-    addend: Addend | None = None
+    addend: ConstantTensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Multiplication(Layer):
+    """The product of two tensors, element by element; the second, computed or `constant`, may be one row of many."""
+
+    clamp: Clamp
+    constant: ConstantTensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,6 +234,22 @@ class Concatenate(Layer):
 
     rows: int
     runs: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Padding(Layer):
+    """A tensor with the number `fill` around it: `widths` are how many before and behind, by axis of memory."""
+
+    widths: tuple[tuple[int, int], ...]
+    fill: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resize(Layer):
+    """An image of another size; `rows` and `columns` say of which old pixels each is made (compile/resampling)."""
+
+    rows: NDArray[np.int32]
+    columns: NDArray[np.int32]
 
 
 @dataclass(frozen=True, kw_only=True)

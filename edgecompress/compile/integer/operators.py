@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from tvm import relax
 
-from edgecompress.compile.integer import computed_operands, layers, products
+from edgecompress.compile.integer import computed_operands, images, layers, products
 from edgecompress.compile.integer.builder import Builder, NoMatchError, Target, WrongQuantizationError, elements
 from edgecompress.compile.integer.graph import Constant, operator, pair, shape_of
 from edgecompress.compile.integer.layers import Value
+from edgecompress.compile.integer.multiplication import multiplication
 from edgecompress.compile.integer.views import View, channels_last, identity
 from edgecompress.compile.kernels.window import Window
 
@@ -49,7 +50,7 @@ def _constant_added(builder: Builder, target: Target, expression: Any, data: Any
         scale=float(constant.scale.item()),
         zero_point=int(constant.zero_point.item()) - shift,
     )
-    addend = layers.Addend(value=second, numbers=np.ascontiguousarray(full, np.int8))
+    addend = layers.ConstantTensor(value=second, numbers=np.ascontiguousarray(full, np.int8))
     return builder.emit(
         target, view.shape, view.order, layers.Addition, inputs=(view.value,), clamp=target.clamp, addend=addend
     )
@@ -240,6 +241,9 @@ def _pool_window(builder: Builder, expression: Any, call: relax.Call, view: View
 
 MAKERS: dict[str, Callable[[Builder, Target, Any, relax.Call], View]] = {
     "relax.add": addition,
+    "relax.multiply": multiplication,
+    "relax.nn.pad": images.pad,
+    "relax.image.resize2d": images.resize,
     "relax.nn.conv1d": product,
     "relax.nn.conv2d": product,
     "relax.matmul": product,

@@ -229,7 +229,7 @@ def test_a_gate_of_a_tensor_with_itself_is_one_table() -> None:
     assert only(network, layers.Lookup).table[128 + 20] == round(20 / (1 + np.exp(-2.0)))
 
 
-def test_a_product_of_two_tensors_is_no_table() -> None:
+def test_a_product_of_two_tensors_is_a_layer() -> None:
     draw = Drawing((1, 4))
     x = draw.quantized("x")
     draw.node("Add", [x, x], "a")
@@ -237,10 +237,24 @@ def test_a_product_of_two_tensors_is_no_table() -> None:
 
     network = match(draw.model(draw.quantized("m"), (1, 4)))
 
+    product = only(network, layers.Multiplication)
+    assert kinds(network) == ["Quantize", "Addition", "Multiplication", "Dequantize"]
+    assert [value.name for value in product.inputs] == ["x_q", "a_q"]
+    assert product.nodes == ("Mul_m",)
+
+
+def test_a_quotient_of_two_tensors_is_computed_with_reals() -> None:
+    draw = Drawing((1, 4))
+    x = draw.quantized("x")
+    draw.node("Add", [x, x], "a")
+    draw.node("Div", [x, draw.quantized("a", 0.2)], "m")
+
+    network = match(draw.model(draw.quantized("m"), (1, 4)))
+
     part = only(network, layers.FloatPart)
     assert kinds(network) == ["Quantize", "Addition", "FloatPart", "Dequantize"]
     assert [value.name for value in part.inputs] == ["x_q", "a_q"]
-    assert part.nodes == ("Mul_m",)
+    assert part.nodes == ("Div_m",)
     assert (part.output.dtype, part.output.scale) == ("int8", np.float32(0.1))
 
 

@@ -335,8 +335,8 @@ def test_every_unknown_operator_is_listed_with_its_layers(refusal: Refusal) -> N
     )
     assert hint == (
         "known: ADD, AVERAGE_POOL_2D, CONCATENATION, CONV_2D, DEPTHWISE_CONV_2D, DEQUANTIZE, FULLY_CONNECTED, "
-        "MAX_POOL_2D, MEAN, PAD, QUANTIZE, RELU, RELU6, RESHAPE, SOFTMAX; for others, export the network to ONNX "
-        "(tf2onnx)"
+        "MAX_POOL_2D, MEAN, MUL, PAD, QUANTIZE, RELU, RELU6, RESHAPE, RESIZE_BILINEAR, RESIZE_NEAREST_NEIGHBOR, "
+        "SOFTMAX; for others, export the network to ONNX (tf2onnx)"
     )
 
 
