@@ -17,15 +17,17 @@ def read(device: Device, bundle: Bundle, evidence: Evidence) -> Measurements:
     """Profile the program layer by layer on the first test vector: every sample's ticks, and their median.
 
     A layer is timed by itself, so that the layers' sum is a little more than one whole inference: a timer is read
-    and a tick is rounded at each.
+    and a tick is rounded at each. Nothing on a device whose clock means nothing.
     """
+    clock = _clock.of(device)
+    if clock.ticks_per_second is None and clock.instructions_per_tick is None:
+        return Measurements()
     inputs, _ = bundle.vectors()
     before = _conditions.look(device)
     evidence.progress("profile layers", 0, 1)
     ticks = device.profile(_outputs.one(inputs, 0), COUNTED if device.emulated else TIMED)
     evidence.progress("profile layers", 1, 1)
     run = _conditions.of_run("layers", before, _conditions.look(device))
-    clock = _clock.of(device)
     void = None if run is None else run.void
     each = zip(bundle.manifest.layers, ticks, strict=True)
     return Measurements(

@@ -45,6 +45,7 @@ def test_an_emulator_of_unknown_speed_gives_neither(board: Any, bundle: Any, evi
     found = latency.read(board, bundle, evidence)
 
     assert [m.value for m in found.metrics] == [None, None]
+    assert layers.read(board, bundle, evidence).layers == ()
     why = "the clock of fake board does not count instructions"
     assert named(found, "latency_instructions").missing == why
 
