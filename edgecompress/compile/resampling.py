@@ -82,11 +82,14 @@ def _tflite_nearest(axis: Axis, at: int) -> int:
 
 
 def _tflite_linear(axis: Axis, at: int) -> tuple[int, int, int]:
-    """TFLite's ComputeInterpolationValuesInteger; the weight may be negative at an edge, where both pixels are one."""
+    """TFLite's ComputeInterpolationValuesInteger; at an edge, where both pixels are one, any weight may come.
+
+    TFLite's rounded scale can lead it beyond the last pixel of a very small image; here the last one is taken.
+    """
     corners = axis.coordinates == "align_corners" and axis.wanted > 1
     extent, wanted = axis.extent - corners, axis.wanted - corners
     scale = (ONE * extent + wanted // 2) // wanted
     place = at * scale + (scale // 2 - ONE // 2 if axis.coordinates == "half_pixel" else 0)
-    lower = max(math.trunc(place / ONE), 0)
+    lower = min(max(math.trunc(place / ONE), 0), axis.extent - 1)
     upper = min(math.trunc((place + ONE - 1) / ONE), axis.extent - 1)
     return lower, upper, place - ONE * lower
