@@ -82,7 +82,7 @@ def _tflite_nearest(axis: Axis, at: int) -> int:
 
 
 def _tflite_linear(axis: Axis, at: int) -> tuple[int, int, int]:
-    """TFLite's ComputeInterpolationValuesInteger; at an edge, where both pixels are one, any weight may come.
+    """TFLite's ComputeInterpolationValuesInteger; no weight at an edge, where both pixels are one.
 
     TFLite's rounded scale can lead it beyond the last pixel of a very small image; here the last one is taken.
     """
@@ -92,4 +92,4 @@ def _tflite_linear(axis: Axis, at: int) -> tuple[int, int, int]:
     place = at * scale + (scale // 2 - ONE // 2 if axis.coordinates == "half_pixel" else 0)
     lower = min(max(math.trunc(place / ONE), 0), axis.extent - 1)
     upper = min(math.trunc((place + ONE - 1) / ONE), axis.extent - 1)
-    return lower, upper, place - ONE * lower
+    return lower, upper, place - ONE * lower if lower < upper else 0
