@@ -96,16 +96,31 @@ def _of_the_process(device: Device, told: Stats) -> tuple[Measurement, ...]:
             "resident memory of the process now, shared pages divided among those who share them (Pss)",
         ),
     )
-    return tuple(_if_its_own(device, metric, size, by) for metric, size, by in each if size is not None)
+    return tuple(_if_its_own(device, metric, size, by, told) for metric, size, by in each if size is not None)
 
 
-def _if_its_own(device: Device, metric: str, size: int, instrument: str) -> Measurement:
+def _if_its_own(device: Device, metric: str, size: int, instrument: str, told: Stats) -> Measurement:
     """An emulator of user programs runs them as a process of its own: the memory is the emulator's."""
     how = _clock.how(device)
     if device.emulated and device.instructions_per_tick is None:
         reason = f"on {device.description}, the process that has memory is the emulator"
         return Measurement(metric=metric, unit="bytes", value=None, how=how, missing=reason)
-    return Measurement(metric=metric, unit="bytes", value=size, samples=(size,), how=how, instrument=instrument)
+    return Measurement(
+        metric=metric,
+        unit="bytes",
+        value=size,
+        samples=(size,),
+        how=how,
+        instrument=instrument,
+        void=_why_void(size, told.proportional_bytes),
+    )
+
+
+def _why_void(size: int, now: int | None) -> str | None:
+    """The most that ever was cannot be less than what is now: Linux counts VmHWM roughly (proc(5)), a core at a time."""
+    if now is None or size >= now:
+        return None
+    return f"the kernel's rough count is below the {now:,} bytes that the process holds now (Pss)"
 
 
 def _ram(static: int, stack: Measurement) -> Measurement:

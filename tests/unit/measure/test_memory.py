@@ -62,6 +62,18 @@ def test_the_memory_of_an_emulator_of_programs_is_not_the_programs(
     assert [found[name].missing for name in ("resident_bytes", "proportional_bytes")] == [why, why]
 
 
+def test_a_largest_set_below_the_one_of_now_is_void(process: Any, bundle: Any, evidence: Evidence) -> None:
+    process.resident_bytes = 4_096
+
+    found = {m.metric: m for m in memory.read(process, bundle, evidence).metrics}
+
+    assert (found["resident_bytes"].value, found["resident_bytes"].void) == (
+        4_096,
+        "the kernel's rough count is below the 900,000 bytes that the process holds now (Pss)",
+    )
+    assert found["proportional_bytes"].void is None
+
+
 def test_an_emulated_system_tells_its_own_processes_memory(process: Any, bundle: Any, evidence: Evidence) -> None:
     process.emulated, process.instructions_per_tick = True, 1.0
 
