@@ -1,0 +1,120 @@
+"""Count the instructions of networks on Cortex-A cores, beside ONNX Runtime, LiteRT and ncnn.
+
+    python benchmarks/cortex_a.py                       five networks, float and int8, on four cores
+    python benchmarks/cortex_a.py --quick               float ResNet8 and MobileNetV2 on a Cortex-A72
+    python benchmarks/cortex_a.py --cores cortex-a76 --precisions int8
+    python benchmarks/cortex_a.py --check               exit 1 and name each bar that is missed
+    python benchmarks/cortex_a.py --json                all figures on stdout
+
+Executed instructions of one inference with one thread, under qemu-user. baselines/README.md says how the others were
+counted; there are counts of them for Cortex-A72 and A76. Instructions are not time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks import cortex_a_bars as bars
+from benchmarks import cortex_a_counts as counts
+from benchmarks.cortex_a_counts import NETWORKS, TARGETS, Case, Counted
+
+PRECISIONS = ("float32", "int8")
+QUICK = tuple(Case(network=network, precision="float32", core="cortex-a72") for network in ("resnet8", "mbv2"))
+WIDTH_OF_A_FILE = 140
+
+
+def main() -> int:
+    """Count, print, and say which bars were missed."""
+    arguments = _parse(sys.argv[1:])
+    progress = Console(stderr=True)
+    with tempfile.TemporaryDirectory(prefix="edgecompress-") as scratch:
+        folder = arguments.folder or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        counted = _count(_cases(arguments), folder, progress)
+    held = bars.hold(counted)
+    if arguments.json:
+        print(json.dumps(as_json(counted)))
+    else:
+        _print(counted)
+    missed = [each for each in held if each.is_missed]
+    for each in missed:
+        progress.print(f"missed: {each}")
+    return 1 if arguments.check and missed else 0
+
+
+def as_json(counted: list[Counted]) -> dict[str, object]:
+    """All figures, each with what the others take, and the bars."""
+    peers = bars.read_peers()
+    return {
+        "figures": [
+            {
+                **asdict(each),
+                "peers": {name: peer.instructions for name, peer in bars.best_of(each.case, peers).items()},
+            }
+            for each in counted
+        ],
+        "bars": [{**asdict(each), "missed": each.is_missed} for each in bars.hold(counted)],
+    }
+
+
+def _count(cases: list[Case], folder: Path, progress: Console) -> list[Counted]:
+    plugin = counts.build_plugin(folder)
+    counted = []
+    for case in cases:
+        progress.print(f"{case.network} {case.precision} on {case.core} ...")
+        counted.append(counts.count(case, plugin, folder))
+    return counted
+
+
+def _cases(arguments: argparse.Namespace) -> list[Case]:
+    if arguments.quick:
+        return [case for case in QUICK if case.network in arguments.networks]
+    return [
+        Case(network=network, precision=precision, core=core)
+        for network in arguments.networks
+        for precision in arguments.precisions
+        for core in arguments.cores
+    ]
+
+
+def _print(counted: list[Counted]) -> None:
+    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE, highlight=False)
+    peers = bars.read_peers()
+    table = Table(box=None, title="Million instructions an inference, one thread; x: ours over theirs")
+    for name in ("network", "precision", "core", "ours", "a MAC", *(f"x {name}" for name in bars.RUNTIMES), "bars"):
+        table.add_column(name, justify="right" if name not in ("network", "precision", "core", "bars") else "left")
+    for each in counted:
+        best = bars.best_of(each.case, peers)
+        ratios = [
+            f"{each.instructions / best[name].instructions:.2f}" if name in best else "" for name in bars.RUNTIMES
+        ]
+        verdicts = ", ".join(held.verdict for held in bars.hold([each]))
+        figures = [f"{each.instructions / 1e6:.2f}", f"{each.instructions / each.macs:.3f}", *ratios]
+        table.add_row(each.case.network, each.case.precision, each.case.core, *figures, verdicts)
+    console.print(table)
+
+
+def _parse(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="float ResNet8 and MobileNetV2 on a Cortex-A72")
+    parser.add_argument("--networks", nargs="+", default=NETWORKS, choices=NETWORKS, help="which networks")
+    parser.add_argument("--precisions", nargs="+", default=PRECISIONS, choices=PRECISIONS, help="float32, int8")
+    parser.add_argument("--cores", nargs="+", default=tuple(TARGETS), choices=tuple(TARGETS), help="which cores")
+    parser.add_argument("--folder", type=Path, help="keep what is built here")
+    parser.add_argument("--check", action="store_true", help="exit 1 when a bar is missed")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    return parser.parse_args(words)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
