@@ -154,6 +154,46 @@ _FUSED_LANE = """\
 """
 
 
+_COPY = """\
+/* Faster than memcpy of a runtime that is built to be small. */
+static inline void copy_floats(float *restrict to, const float *restrict from, uint32_t count) {
+  for (; count >= 16u; count -= 16u) {
+    const vec4 a = load_vec4(from), b = load_vec4(from + 4), c = load_vec4(from + 8), d = load_vec4(from + 12);
+    store_vec4(to, a);
+    store_vec4(to + 4, b);
+    store_vec4(to + 8, c);
+    store_vec4(to + 12, d);
+    from += 16;
+    to += 16;
+  }
+  for (; count >= 4u; count -= 4u) {
+    store_vec4(to, load_vec4(from));
+    from += 4;
+    to += 4;
+  }
+  for (; count > 0u; --count) {
+    *to++ = *from++;
+  }
+}
+"""
+
+_CLEAR = """\
+static inline void clear_floats(float *to, uint32_t count) {
+  const vec4 zeros = {0};
+  for (; count >= 16u; count -= 16u) {
+    store_vec4(to, zeros);
+    store_vec4(to + 4, zeros);
+    store_vec4(to + 8, zeros);
+    store_vec4(to + 12, zeros);
+    to += 16;
+  }
+  for (; count > 0u; --count) {
+    *to++ = 0.0f;
+  }
+}
+"""
+
+
 def _functions() -> dict[str, str]:
     table: dict[str, str] = {}
     for width in WIDTHS:
@@ -171,7 +211,7 @@ def _functions() -> dict[str, str]:
             f"limit_min_vec{width}": _limit("min", "<", width),
             f"larger_vec{width}": _larger(width),
         }
-    return {**table, "fused_lane_vec4": _FUSED_LANE}
+    return {**table, "fused_lane_vec4": _FUSED_LANE, "copy_floats": _COPY, "clear_floats": _CLEAR}
 
 
 FUNCTIONS = _functions()
@@ -180,5 +220,6 @@ FUNCTIONS = _functions()
 
 def definitions(text: str) -> str:
     """Define the vector types and functions that some C text uses, in order."""
-    types = "".join(_type(width) for width in WIDTHS if f"vec{width}" in text)
-    return f"{_INCLUDES}{types}{c_text.definitions(FUNCTIONS, text)}" if types else ""
+    functions = c_text.definitions(FUNCTIONS, text)
+    types = "".join(_type(width) for width in WIDTHS if f"vec{width}" in functions + text)
+    return f"{_INCLUDES}{types}{functions}" if types else ""

@@ -41,13 +41,13 @@ class Border:
             body += loop("column", window.width, loop("channel", window.channels, [pixel]))
         else:
             inner = window.width * window.channels
-            body += [f"memcpy(to, x + row * {inner}u, {inner * 4}u);"]
+            body += [f"copy_floats(to, x + row * {inner}u, {inner}u);"]
         start = top * row + before
-        lines = [f"memset(image, 0, {start * 4}u);"] if start else []
+        lines = [f"clear_floats(image, {start}u);"] if start else []
         if between:
-            body += [f"memset(to + {window.width * window.channels}, 0, {between * 4}u);"]
+            body += [f"clear_floats(to + {window.width * window.channels}, {between}u);"]
         lines += loop("row", window.height, [f"float *const to = image + {start}u + row * {row}u;", *body])
         end = bottom * row - before
         if bottom:
-            lines += [f"memset(image + {(top + window.height) * row + before}u, 0, {max(end, 0) * 4}u);"]
+            lines += [f"clear_floats(image + {(top + window.height) * row + before}u, {max(end, 0)}u);"]
         return lines
