@@ -1,6 +1,6 @@
 """A program's constants as bytes: weights.h as ever, weights.bin, and weights.s, which puts them under their C names.
 
-A compiler takes a minute for ten million numbers in C; an assembler takes a file of any size at once (.incbin). The
+A C compiler takes minutes for ten million numbers; an assembler takes a file of any size at once (.incbin). The
 directives are those that GNU as and clang have for every architecture.
 """
 
