@@ -117,7 +117,7 @@ def _if_its_own(device: Device, metric: str, size: int, instrument: str, told: S
 
 
 def _why_void(size: int, now: int | None) -> str | None:
-    """The most that ever was cannot be less than what is now: Linux counts VmHWM roughly (proc(5)), a core at a time."""
+    """The most that ever was cannot be less than what is now: Linux counts VmHWM roughly (proc(5))."""
     if now is None or size >= now:
         return None
     return f"the kernel's rough count is below the {now:,} bytes that the process holds now (Pss)"
