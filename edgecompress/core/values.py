@@ -184,8 +184,9 @@ class BoardState(FileValue):
     """What a Linux board said of itself at one moment. None, or empty, where it did not tell.
 
     The temperature is that of the zone nearest to its limit. `throttled_bits` are the Raspberry Pi firmware's,
-    `throttle_events`, `swapped_pages`, `busy_s` and `stolen_s` (CPU seconds, all cores together) count since the start
-    of the system. `at_s` is the host's monotonic clock: only differences mean something.
+    `throttle_events`, `swapped_pages`, `busy_s` and `stolen_s` (CPU seconds, all cores together) and `waited_s` (some
+    program had to wait for a core) count since the start of the system. `others_cores` is how many cores others kept
+    busy while the measured program waited. `at_s` is the host's monotonic clock: only differences mean something.
     """
 
     at_s: float
@@ -198,6 +199,8 @@ class BoardState(FileValue):
     load: float | None = None
     busy_s: float | None = None
     stolen_s: float | None = None
+    waited_s: float | None = None
+    others_cores: float | None = None
     ram_bytes: int | None = None
     available_ram_bytes: int | None = None
     swapped_pages: int | None = None

@@ -16,12 +16,17 @@ THERMAL_FOLDER = "/sys/class/thermal"
 CPU_ZONES = re.compile(r"cpu|soc|pkg|core|k10temp|bcm2835|acpitz", re.IGNORECASE)
 RASPBERRY_PI = "Raspberry Pi"
 
+QUIET_S = 0.25
 RASPBERRY_PI_LIMIT_C = 80.0
 """The firmware lowers the clock from here on (raspberrypi.com/documentation, "Frequency management")."""
 
 
 def read(board: Board, clock: Callable[[], float] = time.monotonic) -> BoardState:
-    """Read the state of a board. What it does not tell stays None; a lost connection is UnreachableError."""
+    """Read the state of a board while the measured program waits: takes `QUIET_S` and the time of some thirty reads.
+
+    What the board does not tell stays None; a lost connection is UnreachableError.
+    """
+    others = _others_cores(board, clock)
     memory = linux.memory(board)
     busy, stolen = _cpu_seconds(board)
     is_raspberry_pi = (linux.model(board) or "").startswith(RASPBERRY_PI)
@@ -37,6 +42,8 @@ def read(board: Board, clock: Callable[[], float] = time.monotonic) -> BoardStat
         load=_load(board),
         busy_s=busy,
         stolen_s=stolen,
+        waited_s=_waited(board),
+        others_cores=others,
         ram_bytes=memory.get("MemTotal"),
         available_ram_bytes=memory.get("MemAvailable"),
         swapped_pages=_swapped_pages(board),
@@ -104,6 +111,22 @@ def _cpu_seconds(board: Board) -> tuple[float | None, float | None]:
         return None, None
     user, nice, system, _idle, _iowait, irq, softirq, stolen = ticks[:8]
     return (user + nice + system + irq + softirq) / 100, stolen / 100
+
+
+def _others_cores(board: Board, clock: Callable[[], float]) -> float | None:
+    """How many cores are at work while the measured program waits for its next command, and this one sleeps."""
+    begin, (before, _) = clock(), _cpu_seconds(board)
+    time.sleep(QUIET_S)
+    end, (after, _) = clock(), _cpu_seconds(board)
+    if before is None or after is None or end <= begin:
+        return None
+    return (after - before) / (end - begin)
+
+
+def _waited(board: Board) -> float | None:
+    """Seconds since the start in which some program waited for a core (Documentation/accounting/psi.rst)."""
+    found = re.search(r"^some .*total=(\d+)", linux.text(board, "/proc/pressure/cpu") or "", re.MULTILINE)
+    return int(found.group(1)) / 1e6 if found else None
 
 
 def _swapped_pages(board: Board) -> int | None:

@@ -23,6 +23,8 @@ OTHERS_BUSY = 0.5
 """Cores that other programs may keep busy during the run."""
 STOLEN = 0.02
 """Share of a core's time that a hypervisor may take away."""
+WAITED = 0.1
+"""Share of the run in which some program waited for a core."""
 LEAST_JUDGED_S = 0.5
 """The kernel counts CPU time in steps of 10 ms: a shorter run says little of others' load."""
 OWN_LOAD = 1.0
@@ -142,17 +144,28 @@ def _heat(before: BoardState, after: BoardState) -> list[str]:
 
 def _others(before: BoardState, after: BoardState, threads: int) -> list[str]:
     reasons = []
-    run_s = after.at_s - before.at_s
-    if run_s >= LEAST_JUDGED_S:
-        busy = _grown(before.busy_s, after.busy_s) / run_s - threads
-        stolen = _grown(before.stolen_s, after.stolen_s) / run_s
-        if busy > OTHERS_BUSY:
-            reasons.append(f"other programs kept {busy:.1f} cores busy during the run")
-        if stolen > STOLEN:
-            reasons.append(f"a hypervisor took {stolen:.1%} of a core's time during the run")
+    waiting = max((state.others_cores for state in (before, after) if state.others_cores is not None), default=0.0)
+    if waiting > OTHERS_BUSY:
+        reasons.append(f"other programs kept {waiting:.1f} cores busy before or after the run")
     if before.load is not None and before.load > OWN_LOAD + OTHERS_LOAD:
         reasons.append(f"the load average was {before.load:.2f} before the run: end other programs, and wait a minute")
-    return reasons
+    return [*_meanwhile(before, after, threads), *reasons]
+
+
+def _meanwhile(before: BoardState, after: BoardState, threads: int) -> list[str]:
+    """What others took during the run. All cores busy with the program and others tell nothing: see `waited_s` then."""
+    run_s = after.at_s - before.at_s
+    if run_s < LEAST_JUDGED_S:
+        return []
+    busy = _grown(before.busy_s, after.busy_s) / run_s - threads
+    stolen = _grown(before.stolen_s, after.stolen_s) / run_s
+    waited = _grown(before.waited_s, after.waited_s) / run_s
+    found = (
+        (busy > OTHERS_BUSY, f"other programs kept {busy:.1f} cores busy during the run"),
+        (stolen > STOLEN, f"a hypervisor took {stolen:.1%} of a core's time during the run"),
+        (waited > WAITED, f"programs had to wait for a core in {waited:.0%} of the run"),
+    )
+    return [reason for bad, reason in found if bad]
 
 
 def _memory(before: BoardState, after: BoardState) -> list[str]:

@@ -24,6 +24,7 @@ from edgecompress.core.device import Run
 from edgecompress.core.errors import TransferError
 from edgecompress.core.target import Emulator, Target, Toolchain
 from edgecompress.core.values import Array, Evidence, Model, Samples, TensorSpec
+from edgecompress.measure import _board_state
 
 STEP = 0.5
 TICKS_PER_SECOND = 1_000_000
@@ -111,6 +112,12 @@ class FakeDevice:
             resident_bytes=self.resident_bytes,
             proportional_bytes=self.proportional_bytes,
         )
+
+
+@pytest.fixture(autouse=True)
+def no_quiet_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fake boards are as busy at any time: no need to watch them."""
+    monkeypatch.setattr(_board_state, "QUIET_S", 0.0)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import fake_boards
@@ -19,8 +20,9 @@ NOT_A_NUMBER = "no number"
 
 
 def judged(before: FakeBoard, after: FakeBoard | None = None, *, threads: int = 1) -> tuple[str, ...]:
-    earlier = _board_state.read(before, lambda: 100.0)
-    later = _board_state.read(after or before, lambda: 100.0 + RUN_S)
+    clock = count(100)
+    earlier = _board_state.read(before, lambda: next(clock))
+    later = _board_state.read(after or before, lambda: next(clock)).model_copy(update={"at_s": earlier.at_s + RUN_S})
     return _conditions.why_void(earlier, later, threads=threads)
 
 
@@ -42,6 +44,13 @@ def at(board: FakeBoard, millidegrees: int, zone: str = ZONE) -> FakeBoard:
 
 def busy(board: FakeBoard, jiffies: int, stolen: int = 0) -> FakeBoard:
     return changed(board, "/proc/stat", f"cpu  {1000 + jiffies} 0 500 90000 100 0 10 {stolen} 0 0\nctxt 1\n")
+
+
+def with_a_hog(board: FakeBoard) -> FakeBoard:
+    """Whenever it is asked, 0.9 s of CPU time more were spent in the second since."""
+    spent = count(1000, 90)
+    board.files["/proc/stat"] = lambda: f"cpu  {next(spent)} 0 500 90000 100 0 10 0 0 0\nctxt 1\n"
+    return board
 
 
 def pinned(board: FakeBoard) -> FakeBoard:
@@ -136,6 +145,16 @@ BAD = {
     "another program": (PI4, busy(PI4, 350), "other programs kept 0.8 cores busy during the run"),
     "four other programs": (PI4, busy(PI4, 800), "other programs kept 3.0 cores busy during the run"),
     "a busy hypervisor": (PC, busy(PC, 150, stolen=20), "a hypervisor took 10.0% of a core's time during the run"),
+    "another program on the only core": (
+        with_a_hog(fake_boards.pi_zero()),
+        None,
+        "other programs kept 0.9 cores busy before or after the run",
+    ),
+    "programs that wait for a core": (
+        changed(PI4, "/proc/pressure/cpu", "some avg10=0.00 avg60=0.00 avg300=0.00 total=1000000\n"),
+        changed(PI4, "/proc/pressure/cpu", "some avg10=9.00 avg60=1.00 avg300=0.10 total=1500000\n"),
+        "programs had to wait for a core in 25% of the run",
+    ),
     "a load before": (
         changed(PI4, "/proc/loadavg", "3.92 1.00 0.31 5/180 1234\n"),
         None,
@@ -214,6 +233,8 @@ def test_a_boards_state_holds_what_its_files_say() -> None:
         "load": 0.08,
         "busy_s": 15.1,
         "stolen_s": 0.0,
+        "waited_s": None,
+        "others_cores": None,
         "ram_bytes": 16_384_000_000,
         "available_ram_bytes": 12_288_000_000,
         "swapped_pages": 30,
