@@ -11,11 +11,12 @@ from typing import Any
 
 import paramiko
 
-from edgecompress.core.errors import EdgecompressError, UnreachableError, WrongDeviceError
+from edgecompress.core.errors import EdgecompressError, UnreachableError
 from edgecompress.deploy import _ssh_known_hosts as known_hosts
 from edgecompress.deploy._ssh_command import KILL_GROUP, Words, command, script_command
 from edgecompress.deploy._ssh_endpoint import Endpoint
-from edgecompress.deploy._ssh_known_hosts import HostKey, Verdict
+from edgecompress.deploy._ssh_host_key import OnlyKnownKeys
+from edgecompress.deploy._ssh_known_hosts import HostKey
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,8 @@ class Connection:
         """Connect. Raises UnreachableError, or WrongDeviceError when the host's key is another than the known one."""
         self.endpoint = endpoint
         self._jump = Connection(endpoint.jump) if endpoint.jump is not None else None
-        self._client = _new_client(endpoint)
+        self._client = paramiko.SSHClient()
+        self._client.set_missing_host_key_policy(OnlyKnownKeys(endpoint))
         try:
             self._log_in()
         except BaseException:
@@ -113,7 +115,8 @@ class Connection:
             raise self.lost(error) from error
 
     def lost(self, error: BaseException | None = None) -> LostConnectionError:
-        """The error for a connection that broke or went silent."""
+        """Give the connection up, so that nobody waits for it again; return the error that says so."""
+        self.close()
         how = f"gave no answer for {CHANNEL_TIMEOUT_S:g} s" if isinstance(error, TimeoutError) else "was lost"
         return LostConnectionError(
             f"the connection to {self.endpoint.shown} {how}",
@@ -128,15 +131,17 @@ class Connection:
 
     def _open_channel(self) -> Any:
         transport = self._client.get_transport()
+        if transport is None:
+            raise EOFError
         channel = transport.open_session(timeout=CHANNEL_TIMEOUT_S)
         channel.settimeout(CHANNEL_TIMEOUT_S)
         return channel
 
     def _log_in(self) -> None:
         endpoint = self.endpoint
-        tunnel = self._jump.open_tunnel(endpoint.host, endpoint.port) if self._jump is not None else None
         keys = [str(path) for path in endpoint.identities if path.is_file()]
         try:
+            sock = _open_socket(endpoint, self._jump)
             self._client.connect(
                 endpoint.host,
                 endpoint.port,
@@ -144,8 +149,8 @@ class Connection:
                 key_filename=keys,
                 look_for_keys=not endpoint.identities,
                 allow_agent=endpoint.agent,
-                sock=tunnel,
-                timeout=CONNECT_TIMEOUT_S if tunnel is None else LOGIN_TIMEOUT_S,
+                sock=sock,
+                timeout=LOGIN_TIMEOUT_S,
                 banner_timeout=LOGIN_TIMEOUT_S,
                 auth_timeout=LOGIN_TIMEOUT_S,
                 channel_timeout=CHANNEL_TIMEOUT_S,
@@ -157,13 +162,15 @@ class Connection:
     def _explain(self, error: BaseException, keys: list[str]) -> UnreachableError:
         transport = self._client.get_transport()
         refused = isinstance(error, paramiko.AuthenticationException | paramiko.PasswordRequiredException)
-        if refused or (transport is not None and transport.is_active()):
+        met = transport is not None and transport.is_active() and transport.initial_kex_done
+        if not _is_timeout(error) and (refused or met):
             return self._explain_refusal(keys)
         return explain_no_connection(self.endpoint, error)
 
     def _explain_refusal(self, keys: list[str]) -> UnreachableError:
         tried = [*keys, *(["the SSH agent's keys"] if self.endpoint.agent else [])]
         tried += [] if self.endpoint.identities else ["~/.ssh/id_*"]
+        tried += [f"{path} (not there)" for path in self.endpoint.identities if str(path) not in keys]
         return UnreachableError(
             f"{self.endpoint.shown} accepted no key; tried: {', '.join(tried) or 'none'}",
             hint=f"copy your public key there (ssh-copy-id -p {self.endpoint.port} "
@@ -171,53 +178,11 @@ class Connection:
         )
 
 
-class OnlyKnownKeys:
-    """What paramiko.RejectPolicy does, by deploy/_ssh_known_hosts' reading of the files: no key is ever accepted anew.
-
-    The client itself is given no known keys, so that every key comes here.
-    """
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
-
-    def missing_host_key(self, client: Any, name: str, key: Any) -> None:
-        """Raise unless the key is known: before any login, so that nothing was told to the other side."""
-        del client, name
-        refuse_unless_known(self._endpoint, HostKey(kind=key.get_name(), data=key.asbytes()))
-
-
-def refuse_unless_known(endpoint: Endpoint, key: HostKey) -> None:
-    """Raise UnreachableError for an unknown key, WrongDeviceError for another than the known one or a revoked one."""
-    lines = known_hosts.lines_for(endpoint.known_as, endpoint.known_hosts)
-    verdict = known_hosts.judge(lines, key)
-    shown = f"{endpoint.known_as} shows the key {key.kind} {key.fingerprint}"
-    if verdict is Verdict.UNKNOWN:
-        raise UnreachableError(
-            f"{shown}, which is not known",
-            hint=f"compare it with the board's, then: edgecompress devices trust {endpoint.url}",
-        )
-    if verdict is Verdict.REVOKED:
-        where = next(line for line in lines if line.revoked and line.key == key)
-        raise WrongDeviceError(
-            f"{shown}, which is revoked by {where.path}:{where.number}", hint="do not connect: somebody holds this key"
-        )
-    if verdict is Verdict.CHANGED:
-        where = next(line for line in lines if not line.revoked)
-        raise WrongDeviceError(
-            f"{shown}; the known one is {where.key.kind} {where.key.fingerprint} ({where.path}:{where.number})",
-            hint="another machine answers at this address: the board's system was installed anew, or somebody sits in "
-            f"between. Only if you know why: ssh-keygen -R '{endpoint.known_as}' -f {where.path}, "
-            f"then edgecompress devices trust {endpoint.url}",
-        )
-
-
 def read_host_key(endpoint: Endpoint) -> HostKey:
     """Ask a host for its key, and tell it nothing. Raises UnreachableError."""
     jump = Connection(endpoint.jump) if endpoint.jump is not None else None
     try:
-        place = (endpoint.host, endpoint.port)
-        sock = jump.open_tunnel(*place) if jump else socket.create_connection(place, CONNECT_TIMEOUT_S)
-        with closing(_new_transport(endpoint, sock)) as transport:
+        with closing(_new_transport(endpoint, _open_socket(endpoint, jump))) as transport:
             transport.banner_timeout = LOGIN_TIMEOUT_S
             transport.start_client(timeout=LOGIN_TIMEOUT_S)
             key = transport.get_remote_server_key()
@@ -236,11 +201,12 @@ def explain_no_connection(endpoint: Endpoint, error: BaseException) -> Unreachab
         return UnreachableError(
             f"no host is called {host!r}", hint="is the board on and on this network? try its IP address"
         )
-    if isinstance(error, TimeoutError):
+    if _is_timeout(error):
+        limit_s = CONNECT_TIMEOUT_S if isinstance(error, TimeoutError) else LOGIN_TIMEOUT_S
         return UnreachableError(
-            f"{shown} gave no answer within {CONNECT_TIMEOUT_S:g} s", hint="is the board on, and on this network?"
+            f"{shown} gave no answer within {limit_s:g} s", hint="is the board on, and on this network?"
         )
-    if isinstance(error, ConnectionRefusedError | paramiko.ssh_exception.NoValidConnectionsError):
+    if isinstance(error, ConnectionRefusedError):
         return UnreachableError(
             f"nothing answers on port {endpoint.port} of {host}",
             hint="is this the board's address, and is SSH on? On a Raspberry Pi: sudo systemctl enable --now ssh",
@@ -251,10 +217,10 @@ def explain_no_connection(endpoint: Endpoint, error: BaseException) -> Unreachab
     )
 
 
-def _new_client(endpoint: Endpoint) -> Any:
-    client = paramiko.SSHClient()
-    client.set_missing_host_key_policy(OnlyKnownKeys(endpoint))
-    return client
+def _open_socket(endpoint: Endpoint, jump: Connection | None) -> Any:
+    if jump is not None:
+        return jump.open_tunnel(endpoint.host, endpoint.port)
+    return socket.create_connection((endpoint.host, endpoint.port), CONNECT_TIMEOUT_S)
 
 
 def _new_transport(endpoint: Endpoint, sock: Any, **options: Any) -> Any:
@@ -270,5 +236,13 @@ def _new_transport(endpoint: Endpoint, sock: Any, **options: Any) -> Any:
     return transport
 
 
+def _is_timeout(error: BaseException) -> bool:
+    """paramiko says so in the text only; a key exchange that took too long leaves it without a session."""
+    said = str(error).lower()
+    return isinstance(error, TimeoutError) or "timeout" in said or "no existing session" in said
+
+
 def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     return str(error).strip().rstrip(".") or type(error).__name__

@@ -11,8 +11,9 @@ from edgecompress.core.errors import UsageError
 from edgecompress.deploy import _ssh_config
 from edgecompress.deploy import _ssh_known_hosts as known_hosts
 from edgecompress.deploy._probe import Facts, probe
-from edgecompress.deploy._ssh_connection import read_host_key, refuse_unless_known
+from edgecompress.deploy._ssh_connection import read_host_key
 from edgecompress.deploy._ssh_endpoint import HINT
+from edgecompress.deploy._ssh_host_key import refuse_unless_known
 from edgecompress.deploy._ssh_known_hosts import HostKey, Verdict
 from edgecompress.deploy._ssh_lock import Holder, Lock, held, unlock
 from edgecompress.deploy._ssh_models import ModelFolder, Version, folder_name

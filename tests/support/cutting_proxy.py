@@ -13,7 +13,8 @@ BLOCK_BYTES = 65536
 class CuttingProxy:
     """Passes everything on; `at_byte` counts what clients sent over all connections since `reset`.
 
-    At that byte it calls `action`, and the client's connection ends there: not one byte more is passed on.
+    At that byte it calls `action`, and the client's connection ends there: not one byte more is passed on. When it is
+    `silent` the connection stays open, and nothing comes through any more, either way.
     """
 
     def __init__(self, port: int) -> None:
@@ -22,16 +23,21 @@ class CuttingProxy:
         self._to = port
         self._at_byte: int | None = None
         self._action: Callable[[], None] = lambda: None
+        self._silent = False
+        self._muted = threading.Event()
         self._turn = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def reset(self, at_byte: int | None = None, action: Callable[[], None] = lambda: None) -> None:
+    def reset(
+        self, at_byte: int | None = None, action: Callable[[], None] = lambda: None, *, silent: bool = False
+    ) -> None:
         """Begin to count anew."""
         with self._turn:
             self.sent = self.connections = 0
-            self._at_byte, self._action = at_byte, action
+            self._at_byte, self._action, self._silent = at_byte, action, silent
+            self._muted.clear()
 
     def close(self) -> None:
         """Take no more connections."""
@@ -57,7 +63,7 @@ class CuttingProxy:
                         whole = self._take(data)
                         server.sendall(whole)
                         if len(whole) < len(data):
-                            self._action()
+                            self._end_or_fall_silent(client)
                             break
                 _end(client)
                 _end(server)
@@ -71,10 +77,18 @@ class CuttingProxy:
                 self._at_byte = None
             return data[:left]
 
+    def _end_or_fall_silent(self, client: socket.socket) -> None:
+        if self._silent:
+            self._muted.set()
+            while client.recv(BLOCK_BYTES):
+                continue
+        self._action()
+
     def _pump(self, server: socket.socket, client: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := server.recv(BLOCK_BYTES):
-                client.sendall(data)
+                if not self._muted.is_set():
+                    client.sendall(data)
         _end(client)
 
 
