@@ -14,6 +14,7 @@ from edgecompress.compile.integer import layers
 from edgecompress.compile.kernels import addition
 from edgecompress.compile.kernels.window import Window
 from edgecompress.compile.quantized import Multiplier
+from edgecompress.compile.resampling import ONE
 from edgecompress.core.values import Array
 
 
@@ -64,6 +65,16 @@ def apply(layer: layers.Layer, inputs: Sequence[Array]) -> Array:
         case layers.MaxPool():
             largest = patches(layer.window, inputs[0], -128).max(axis=(2, 3))
             return np.clip(largest, layer.clamp.low, layer.clamp.high).astype(np.int8)
+        case layers.Concatenate():
+            return np.concatenate([each.reshape(layer.rows, -1) for each in inputs], axis=1)
+        case layers.Mean():
+            return _mean(layer, inputs[0])
+        case layers.Multiplication():
+            return _multiplication(layer, inputs)
+        case layers.Padding():
+            return np.pad(inputs[0], layer.widths, constant_values=layer.fill)
+        case layers.Resize():
+            return _resized(layer, inputs[0])
     raise TypeError(type(layer).__name__)
 
 
@@ -91,3 +102,32 @@ def _addition(layer: layers.Addition, inputs: Sequence[Array]) -> Array:
     )
     scaled = quantized.scale(np.asarray(sums), total) + layer.output.zero_point
     return np.clip(scaled, layer.clamp.low, layer.clamp.high).astype(np.int8)
+
+
+def _mean(layer: layers.Mean, image: Array) -> Array:
+    sums = (image.reshape(layer.pixels, -1).astype(np.int64) - layer.inputs[0].zero_point).sum(axis=0)
+    by = quantized.mean_multiplier(layer.inputs[0].scale, layer.output.scale, layer.pixels)
+    mean = quantized.scale(sums, by) + layer.output.zero_point
+    return np.clip(mean, layer.clamp.low, layer.clamp.high).astype(np.int8)
+
+
+def _multiplication(layer: layers.Multiplication, inputs: Sequence[Array]) -> Array:
+    first, second = (
+        numbers.astype(np.int64) - value.zero_point for numbers, value in zip(inputs, layer.inputs, strict=True)
+    )
+    by = quantized.multiplier(layer.inputs[0].scale * layer.inputs[1].scale / layer.output.scale)
+    product = quantized.scale(first * second, by) + layer.output.zero_point
+    return np.clip(product, layer.clamp.low, layer.clamp.high).astype(np.int8)
+
+
+def _resized(layer: layers.Resize, image: Array) -> Array:
+    """Each pixel alone, in exact integers."""
+    if layer.rows.shape[1] == 1:
+        return image[layer.rows][:, 0][:, layer.columns[:, 0]]
+    made = np.zeros((len(layer.rows), len(layer.columns), image.shape[-1]), np.int8)
+    for y, (above, below, down) in enumerate(layer.rows.tolist()):
+        for x, (left, right, across) in enumerate(layer.columns.tolist()):
+            upper = image[above, left].astype(np.int64) * (ONE - across) + image[above, right].astype(np.int64) * across
+            lower = image[below, left].astype(np.int64) * (ONE - across) + image[below, right].astype(np.int64) * across
+            made[y, x] = half_away(upper * (ONE - down) + lower * down, ONE * ONE)
+    return made

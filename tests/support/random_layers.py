@@ -18,6 +18,9 @@ from edgecompress.core.values import Array, Samples, TensorSpec
 Pick = Callable[[int, int], int]
 """Chooses an integer from the first to the second, both included."""
 
+Kind = Callable[[Pick, str], layers.Layer]
+"""Draws a layer of one kind, whose output has the name."""
+
 SAMPLES = 3
 LARGEST_CHANNELS = 21
 LARGEST_SIDE = 9
@@ -56,7 +59,9 @@ class Drawn:
 def describe(layer: Any) -> str:
     """Name a layer's kind, geometry and quantization."""
     values = [f"{value.shape} {value.scale:g}/{value.zero_point}" for value in (*layer.inputs, layer.output)]
-    parts = [type(layer).__name__, " -> ".join(values), f"clamped to {layer.clamp.low}…{layer.clamp.high}"]
+    parts = [type(layer).__name__, " -> ".join(values)]
+    if hasattr(layer, "clamp"):
+        parts.append(f"clamped to {layer.clamp.low}…{layer.clamp.high}")
     if hasattr(layer, "window"):
         parts.append(layer.window.name())
     if hasattr(layer, "groups"):
@@ -73,9 +78,9 @@ def multipliers(layer: layers.Product) -> list[quantized.Multiplier]:
     return [quantized.multiplier(factor) for factor in factors]
 
 
-def draw(pick: Pick, name: str) -> Drawn:
-    """Draw a layer of any kind, whose output is called `name`."""
-    kinds = (_convolution, _convolution, _depthwise, _depthwise, _fully_connected, _average_pool, _max_pool, _addition)
+def draw(pick: Pick, name: str, kinds: Sequence[Kind] = ()) -> Drawn:
+    """Draw a layer of one of these kinds, or of KINDS, whose output is called `name`."""
+    kinds = kinds or KINDS
     layer = kinds[pick(0, len(kinds) - 1)](pick, name)
     random = np.random.default_rng(pick(0, 2**32 - 1))
     inputs = {value.name: _samples(random, value.shape) for value in layer.inputs}
@@ -165,30 +170,34 @@ def _max_pool(pick: Pick, name: str) -> layers.Layer:
 def _pool(pick: Pick, name: str, kind: type[Any]) -> Any:
     window = _window(pick, pick(1, LARGEST_CHANNELS), sees_image=True)
     shape = (window.height, window.width, window.channels)
-    value = Value(name=f"{name}_in", shape=shape, zero_point=_zero_point(pick))
+    value = Value(name=f"{name}_in", shape=shape, zero_point=zero_point(pick))
     output = Value(name=name, shape=_output_shape(window, window.channels), zero_point=value.zero_point)
-    return kind(inputs=(value,), output=output, nodes=(name,), window=window, clamp=_clamp(pick, output.zero_point))
+    return kind(inputs=(value,), output=output, nodes=(name,), window=window, clamp=clamp(pick, output.zero_point))
 
 
 def _addition(pick: Pick, name: str) -> layers.Layer:
     shape = (pick(1, LARGEST_SIDE), pick(1, LARGEST_SIDE), pick(1, LARGEST_CHANNELS))
     scales = [ADDITION_SCALES[pick(0, len(ADDITION_SCALES) - 1)] for _ in range(2)]
     inputs = tuple(
-        Value(name=f"{name}_in{number}", shape=shape, scale=scale, zero_point=_zero_point(pick))
+        Value(name=f"{name}_in{number}", shape=shape, scale=scale, zero_point=zero_point(pick))
         for number, scale in enumerate(scales)
     )
     output_scale = max(scales) * 2.0 ** pick(-2, 2) * 1.1
-    output = Value(name=name, shape=shape, scale=output_scale, zero_point=_zero_point(pick))
-    return layers.Addition(inputs=inputs, output=output, nodes=(name,), clamp=_clamp(pick, output.zero_point))
+    output = Value(name=name, shape=shape, scale=output_scale, zero_point=zero_point(pick))
+    return layers.Addition(inputs=inputs, output=output, nodes=(name,), clamp=clamp(pick, output.zero_point))
+
+
+KINDS = (_convolution, _convolution, _depthwise, _depthwise, _fully_connected, _average_pool, _max_pool, _addition)
+"""Of layers that sum."""
 
 
 # What layers are made of
 
 
 def _ends(pick: Pick, name: str, shape: tuple[int, ...], output_shape: tuple[int, ...]) -> dict[str, Any]:
-    value = Value(name=f"{name}_in", shape=shape, scale=INPUT_SCALE, zero_point=_zero_point(pick))
-    output = Value(name=name, shape=output_shape, scale=OUTPUT_SCALE, zero_point=_zero_point(pick))
-    return {"inputs": (value,), "output": output, "nodes": (name,), "clamp": _clamp(pick, output.zero_point)}
+    value = Value(name=f"{name}_in", shape=shape, scale=INPUT_SCALE, zero_point=zero_point(pick))
+    output = Value(name=name, shape=output_shape, scale=OUTPUT_SCALE, zero_point=zero_point(pick))
+    return {"inputs": (value,), "output": output, "nodes": (name,), "clamp": clamp(pick, output.zero_point)}
 
 
 def _output_shape(window: Window, channels: int) -> tuple[int, int, int]:
@@ -241,11 +250,11 @@ def _axis(pick: Pick, *, sees_image: bool) -> Axis:
     return Axis(side=side, taps=taps, stride=pick(1, 3), dilation=dilation, before=before, after=after)
 
 
-def _zero_point(pick: Pick) -> int:
+def zero_point(pick: Pick) -> int:
     return (0, -128, 127, pick(-128, 127))[pick(0, 3)]
 
 
-def _clamp(pick: Pick, zero_point: int) -> Clamp:
+def clamp(pick: Pick, zero_point: int) -> Clamp:
     """Draw no bounds, an activation's, or any: now and then such as leave a single number."""
     kind, low = pick(0, 7), pick(-128, 127)
     if kind == 0:

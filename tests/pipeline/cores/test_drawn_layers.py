@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import random_images
 import random_layers
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,6 +24,8 @@ from edgecompress.core.bundle import run_host_program
 FAMILIES: dict[str, tuple[str, ...]] = {"generic": (), "dsp": ("dsp",), "mve": ("dsp", "mve")}
 """The features that make a target use a family."""
 
+KINDS = (*random_layers.KINDS, *random_images.KINDS)
+
 LARGEST_NETWORK = 4
 """Layers that are built at once: a build costs a second, a layer little."""
 
@@ -33,7 +36,7 @@ def test_every_family_gives_the_bytes_of_a_drawn_layers_definition(data: st.Data
     def pick(low: int, high: int) -> int:
         return data.draw(st.integers(low, high))
 
-    layers = [random_layers.draw(pick, f"layer_{number}") for number in range(pick(1, LARGEST_NETWORK))]
+    layers = [random_layers.draw(pick, f"layer_{number}", KINDS) for number in range(pick(1, LARGEST_NETWORK))]
     copies = {family: [layer.renamed(f"{family}_{layer.name}") for layer in layers] for family in FAMILIES}
     everything = [layer for family in copies.values() for layer in family]
 

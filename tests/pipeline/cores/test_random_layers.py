@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+import random_images
 import random_layers
 from cortex_m import CORES
 
@@ -19,7 +21,9 @@ from edgecompress.core.errors import TransferError
 from edgecompress.core.target import Target
 from edgecompress.deploy import qemu
 
-BATCHES, LAYERS_OF_A_BATCH = 4, 50
+SUMMING, LAYERS_OF_A_BATCH = 4, 50
+"""Batches of layers that sum: convolutions, matrix products, pools, additions. One more is of other kinds."""
+BATCHES = SUMMING + 1
 LAYERS_AT_ONCE = {"microbit": 10}
 """Where the RAM does not hold a whole batch; inputs and outputs all stay until the end."""
 
@@ -32,7 +36,8 @@ def batch(number: int) -> tuple[random_layers.Drawn, ...]:
     def pick(low: int, high: int) -> int:
         return int(random.integers(low, high, endpoint=True))
 
-    return tuple(random_layers.draw(pick, f"layer_{number}_{i}") for i in range(LAYERS_OF_A_BATCH))
+    kinds = random_layers.KINDS if number < SUMMING else random_images.KINDS
+    return tuple(random_layers.draw(pick, f"layer_{number}_{i}", kinds) for i in range(LAYERS_OF_A_BATCH))
 
 
 @pytest.mark.parametrize("core", CORES)
@@ -60,7 +65,7 @@ def assert_equal(drawn: Sequence[random_layers.Drawn], target: Target, folder: P
 
 
 def test_the_random_layers_are_of_every_kind() -> None:
-    drawn = [each.layer for number in range(BATCHES) for each in batch(number)]
+    drawn = [each.layer for number in range(SUMMING) for each in batch(number)]
     kinds = [type(layer) for layer in drawn]
     products = [layer for layer in drawn if isinstance(layer, layers.Product)]
     convolutions = [layer for layer in drawn if isinstance(layer, layers.Convolution)]
@@ -70,6 +75,7 @@ def test_the_random_layers_are_of_every_kind() -> None:
         "depthwise": sum(layer.is_depthwise for layer in convolutions),
         "groups": sum(1 < layer.groups < layer.window.channels for layer in convolutions),
         "depth multipliers": sum(layer.groups == layer.window.channels < len(layer.weights) for layer in convolutions),
+        "odd channel counts": sum(layer.window.channels % 2 for layer in convolutions if layer.window.channels > 2),
         "strides": sum(max(window.stride) > 1 for window in windows),
         "dilations": sum(max(window.dilation) > 1 for window in windows),
         "asymmetric pads": sum(window.padding[:2] != window.padding[2:] for window in windows),
@@ -79,7 +85,15 @@ def test_the_random_layers_are_of_every_kind() -> None:
         "clamps": sum(layer.clamp != layers.NO_CLAMP for layer in drawn),
         "extreme zero points": sum(abs(layer.output.zero_point) > 126 for layer in drawn),
     }
-    telling = sum(len(np.unique(each.wanted)) > 8 for number in range(BATCHES) for each in batch(number))
+    telling = sum(len(np.unique(each.wanted)) > 8 for number in range(SUMMING) for each in batch(number))
+    others = Counter(type(each.layer).__name__ for each in batch(SUMMING))
     assert len(drawn) == 200
     assert {name: count for name, count in counts.items() if count < 10} == {}
     assert telling > 120
+    assert {name for name, count in others.items() if count >= 5} == {
+        "Concatenate",
+        "Mean",
+        "Multiplication",
+        "Padding",
+        "Resize",
+    }
