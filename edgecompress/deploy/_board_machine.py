@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from edgecompress.core import tools
 from edgecompress.deploy import _board_cpio, _board_keys
 from edgecompress.deploy._board_image import Image
 from edgecompress.deploy._board_keys import HOST, Keys
+from edgecompress.deploy._board_scratch import Scratch
 from edgecompress.deploy._child import Child
 from edgecompress.deploy._ssh_endpoint import Endpoint
 
@@ -35,7 +35,7 @@ class Machine:
 
         Raises MissingToolError without QEMU, UnreachableError when the emulator ends or nothing answers in time.
         """
-        self._scratch = tempfile.TemporaryDirectory(prefix="edgecompress-vm-")
+        self._scratch = Scratch()
         self._image = image
         self._cpu = cpu
         self._emulator_args = emulator_args
@@ -51,10 +51,10 @@ class Machine:
         if self._child is not None:
             self._child.close()
             self._child = None
-        self._scratch.cleanup()
+        self._scratch.remove()
 
     def _boot(self) -> Endpoint:
-        keys = _board_keys.make_keys(Path(self._scratch.name))
+        keys = _board_keys.make_keys(self._scratch.folder)
         initrd = self._write_root(keys)
         port = _board_keys.free_port()
         self._child = Child(self._command(initrd, port), name="the virtual board", stdout_is_stream=False)

@@ -7,7 +7,6 @@ import pwd
 import shlex
 import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from edgecompress.core import tools
 from edgecompress.core.errors import UsageError
 from edgecompress.deploy import _board_keys
 from edgecompress.deploy._board_keys import HOST, Keys
+from edgecompress.deploy._board_scratch import Scratch
 from edgecompress.deploy._child import Child
 from edgecompress.deploy._ssh_endpoint import Endpoint
 
@@ -36,9 +36,9 @@ class Server:
 
         Raises MissingToolError without sshd, UsageError for a user without a name, UnreachableError when it gives up.
         """
-        self._scratch = tempfile.TemporaryDirectory(prefix="edgecompress-loop-")
+        self._scratch = Scratch()
         self._child: Child | None = None
-        self.runner = Path(self._scratch.name) / RUNNER
+        self.runner = self._scratch.folder / RUNNER
         try:
             _write_runner(self.runner, emulator)
             folder.mkdir(parents=True, exist_ok=True)
@@ -52,11 +52,11 @@ class Server:
         if self._child is not None:
             self._child.close()
             self._child = None
-        self._scratch.cleanup()
+        self._scratch.remove()
 
     def _start(self, machine: str, folder: Path) -> Endpoint:
         user = _user()
-        keys = _board_keys.make_keys(Path(self._scratch.name))
+        keys = _board_keys.make_keys(self._scratch.folder)
         port = _board_keys.free_port()
         settings = keys.folder / "sshd_config"
         settings.write_text(_settings(keys, user, port))

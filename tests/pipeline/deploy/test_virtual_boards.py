@@ -23,6 +23,7 @@ from edgecompress.core.device import Device
 from edgecompress.core.errors import ToolFailedError, UnreachableError, WrongDeviceError
 from edgecompress.core.values import no_progress
 from edgecompress.deploy import _board_image, _board_imitation, loop, vm
+from edgecompress.deploy._board_scratch import Scratch
 from edgecompress.deploy._board_server import Server
 from edgecompress.deploy._board_view import LoopBoard
 from edgecompress.deploy._probe import probe
@@ -139,7 +140,7 @@ def test_only_this_machine_reaches_the_board_and_nothing_is_left(
 ) -> None:
     with loop.connect(targets.load("rpi4"), "rpi4") as device:
         device.install(toy_bundle("rpi4"))
-        (folder,) = scratch.glob("edgecompress-loop-*")
+        (folder,) = scratch.glob("edgecompress-board-*")
         assert folder.stat().st_mode & 0o077 == 0
         assert listening(folder) == {"0100007F"}
         assert processes_of(folder)
@@ -147,11 +148,16 @@ def test_only_this_machine_reaches_the_board_and_nothing_is_left(
     assert list(scratch.glob("edgecompress-*")) == []
 
 
-def test_a_killed_client_leaves_no_process(toy_bundle: ToyBundle, own_cache: Path, scratch: Path) -> None:
+def test_a_killed_client_leaves_no_process_and_the_next_one_removes_its_folder(
+    toy_bundle: ToyBundle, own_cache: Path, scratch: Path
+) -> None:
     """Killed in the middle of an inference that would go on for long."""
     kill_after_install(endless(toy_bundle), "loop")
-    (folder,) = scratch.glob("edgecompress-loop-*")
+    (folder,) = scratch.glob("edgecompress-board-*")
     wait_until_ended(folder)
+    os.utime(folder, (0, 0))
+    Scratch().remove()
+    assert not folder.exists()
 
 
 def test_where_no_namespace_can_be_made_programs_still_run(toy_bundle: ToyBundle, tmp_path: Path) -> None:
@@ -192,7 +198,7 @@ def test_a_whole_board_counts_instructions_and_has_a_system_of_its_own(toy_bundl
         stats = device.read_stats()
         assert device.board is not None
         facts = probe(device.board, "/home/pi")
-        (folder,) = scratch.glob("edgecompress-vm-*")
+        (folder,) = scratch.glob("edgecompress-board-*")
         assert listening(folder) == {"0100007F"}
         device.reset()
         assert device.run(SAMPLE).outputs["sums"].tolist() == SUMS
@@ -206,7 +212,7 @@ def test_a_whole_board_counts_instructions_and_has_a_system_of_its_own(toy_bundl
 
 def test_a_killed_client_takes_the_whole_board_with_it(toy_bundle: ToyBundle, scratch: Path) -> None:
     kill_after_install(endless(toy_bundle), "vm")
-    (folder,) = scratch.glob("edgecompress-vm-*")
+    (folder,) = scratch.glob("edgecompress-board-*")
     wait_until_ended(folder)
 
 
