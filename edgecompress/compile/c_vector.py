@@ -91,7 +91,7 @@ def _choice(width: int, cases: list[tuple[str, str]], otherwise: str) -> str:
     lines = ""
     for number, (condition, expression) in enumerate(cases):
         lines += f"#{'elif' if number else 'if'} {condition}\n  return (vec{width}){expression};\n"
-    return f"{lines}#else\n{otherwise}#endif\n"
+    return otherwise if not lines else f"{lines}#else\n{otherwise}#endif\n"
 
 
 def _head(name: str, width: int, parameters: str) -> str:

@@ -61,7 +61,7 @@ def plan(product: Product, core: VectorCore) -> tuple[Product, Tile]:
 
 def _as_long_rows(product: Product) -> Product:
     """See the pixels of all images as one row where each result sees one pixel."""
-    if not product.window.is_pointwise:
+    if not product.window.is_pointwise or (product.planes and product.batch > 1):
         return product
     flat = replace(product.window.flattened(), width=product.window.height * product.window.width * product.batch)
     return replace(product, window=flat, batch=1)
