@@ -1,4 +1,4 @@
-"""Random layers for vector kernels: drawn shapes, a plain reference in float64, and a program that runs many of them."""
+"""Random layers for vector kernels: drawn shapes, a plain reference in float64, and a program that runs them."""
 
 from __future__ import annotations
 

@@ -53,6 +53,7 @@ class _Rewriter:
     """A network in the making. `_first` and `_last` hold each value with channels first and last, as far as made."""
 
     def __init__(self, imported: Imported, core: VectorCore) -> None:
+        self._module = imported.module
         self._main = imported.module["main"]
         self._builder = relax.BlockBuilder()
         self._origin: dict[str, tuple[str, ...]] = dict(imported.origin)
@@ -81,7 +82,9 @@ class _Rewriter:
                         self._rewrite(binding)
                 result = self._builder.emit_output(self._as_first(self._main.body.body))
             self._builder.emit_func_output(result)
-        module = relax.transform.DeadCodeElimination()(self._builder.finalize())
+        functions = dict(self._module.functions.items())
+        functions[self._module.get_global_var("main")] = self._builder.finalize()["main"]
+        module = relax.transform.DeadCodeElimination()(tvm.IRModule(functions))
         return Imported(module=relax.transform.CanonicalizeBindings()(module), origin=self._origin)
 
     def _rewrite(self, binding: relax.VarBinding) -> None:
