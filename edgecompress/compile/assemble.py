@@ -59,7 +59,7 @@ class Lowered:
 def lower_and_plan(program: Program) -> Lowered:
     """Bring a program's kernels to C and plan its arena."""
     kernels = lower(program.kernels)
-    kernels |= {name: cut.wrap(kernels[cut.kernel]) for name, cut in program.cuts.items()}
+    kernels |= {name: cut.wrap(kernels) for name, cut in program.cuts.items()}
     workspaces = {name: kernel.workspaces for name, kernel in kernels.items()}
     return Lowered(program=program, kernels=kernels, arena=memory.plan(memory.lifetimes(program, workspaces)))
 

@@ -6,6 +6,7 @@ family's kernel serves: it sees a small image that lies elsewhere than its outpu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edgecompress.compile import c_text
@@ -18,6 +19,7 @@ class Bands:
 
     A band sees `rows` rows of `row_bytes` each and gives `output_bytes`; the next one begins `step` rows further down.
     The first begins `above` rows before the image, which has `image_rows`; rows beyond its edges hold one number.
+    The image is input `image_at` of the kernel; a band sees `others_bytes` of every other input, or all of it (0).
     """
 
     kernel: str
@@ -28,29 +30,39 @@ class Bands:
     image_rows: int
     row_bytes: int
     output_bytes: int
+    image_at: int = 0
+    others_bytes: int = 0
 
     @property
     def name(self) -> str:
         """The name of the function that goes through the bands, with all that it depends on."""
-        return f"in_place_{self.kernel}_x{self.count}_of_{self.image_rows}x{self.row_bytes}_from_{self.above}"
+        place = f"_{self.image_at}" if self.others_bytes else ""
+        return f"in_place{place}_{self.kernel}_x{self.count}_of_{self.image_rows}x{self.row_bytes}_from_{self.above}"
 
     @property
     def shared(self) -> int:
         """Rows that two neighbouring bands see."""
         return self.rows - self.step
 
-    def wrap(self, kernel: CKernel) -> CKernel:
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """The kernels that the function calls."""
+        return (self.kernel,)
+
+    def wrap(self, kernels: Mapping[str, CKernel]) -> CKernel:
         """Write the function. It takes what the kernel takes, then the number beyond the edges, then the workspaces."""
-        return _wrap(self, kernel)
+        return _wrap(self, kernels[self.kernel])
 
 
 def _wrap(bands: Bands, kernel: CKernel) -> CKernel:
     parameters = c_text.parameters(kernel.source)
     names = [each.split()[-1].lstrip("*") for each in parameters]
     buffers = sum("*" in each for each in parameters) - len(kernel.workspaces)
-    image, output = names[0], names[buffers - 1]
-    arguments = ["band", *names[1:]]
-    arguments[buffers - 1] = f"{output} + i * {bands.output_bytes}u"
+    image = names[bands.image_at]
+    steps = [bands.others_bytes] * (buffers - 1) + [bands.output_bytes]
+    arguments = [f"{name} + i * {step}u" if step else name for name, step in zip(names, steps, strict=False)]
+    arguments[bands.image_at] = "band"
+    arguments += names[buffers:]
     scalars_end = len(parameters) - len(kernel.workspaces)
     parameters[scalars_end:scalars_end] = ["int32_t beyond"]
     source = (

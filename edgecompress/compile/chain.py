@@ -57,8 +57,8 @@ def definitions(text: str) -> str:
 class Stage:
     """A layer of a chain: its kernel with the scalars, and the band that it reads.
 
-    The band has `rows` rows of `row_bytes`; in turn t, rows t * step + first … of an image of `image_rows` enter it, and
-    `step` of them. Rows beyond the image hold `beyond`.
+    The band has `rows` rows of `row_bytes`; in turn t, `step` rows of an image of `image_rows` enter it, the first of
+    them row t * step + first. Rows beyond the image hold `beyond`.
     """
 
     kernel: str
@@ -108,8 +108,10 @@ def _wrap(chain: Chain, kernels: list[CKernel]) -> CKernel:
     bands = _offsets([stage.band_bytes for stage in chain.stages])
     body = "".join(f"  int8_t *const band{k} = (int8_t *)room + {bands[k]};\n" for k in range(len(chain.stages)))
     body += f"  for (int32_t turn = {-chain.warm_up}; turn < {chain.turns}; ++turn) {{\n"
+    body += "".join(_move_down(number, stage) for number, stage in enumerate(chain.stages))
+    first = chain.stages[0]
+    body += f"    {COPY}(band0 + {first.kept_bytes}, image, {_span(first)});\n"
     for number, kernel in enumerate(kernels):
-        body += _enter(chain, number)
         arguments = _arguments(chain, number, kernel, [name for _, name in constants[number]], bands[-1])
         body += _compute(chain, number, f"{kernel.name}({', '.join(arguments)});")
     source = f"{c_text.wrapped(f'KERNEL void {chain.name}(', parameters)}) {{\n{body}  }}\n}}\n"
@@ -125,15 +127,11 @@ def _constants(kernel: CKernel, number: int) -> list[tuple[str, str]]:
     return [(each[: each.index("*") + 1], f"{each.split('*')[-1]}{number}") for each in parameters[1 : pointers - 1]]
 
 
-def _enter(chain: Chain, number: int) -> str:
-    """Move a band down; for the first stage, bring in the rows of the image too."""
-    stage = chain.stages[number]
-    text = ""
-    if stage.kept_bytes:
-        text += f"    memmove(band{number}, band{number} + {stage.step * stage.row_bytes}, {stage.kept_bytes}u);\n"
-    if number == 0:
-        text += f"    {COPY}(band0 + {stage.kept_bytes}, image, {_span(stage)});\n"
-    return text
+def _move_down(number: int, stage: Stage) -> str:
+    """Keep the rows that the next turn sees too."""
+    if not stage.kept_bytes:
+        return ""
+    return f"    memmove(band{number}, band{number} + {stage.step * stage.row_bytes}, {stage.kept_bytes}u);\n"
 
 
 def _compute(chain: Chain, number: int, call: str) -> str:

@@ -7,6 +7,7 @@ outputs have one multiplier and shift and only the biases lie in flash; and the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edgecompress.compile import c_text, narrow
@@ -53,9 +54,14 @@ class Parts:
         """Blocks of packed weights of a part."""
         return narrow.block_count(self.weights_bytes)
 
-    def wrap(self, kernel: CKernel) -> CKernel:
-        """Write the function: it takes what the kernel takes, in whose place see `_parameters`."""
-        return _wrap(self, kernel)
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """The kernels that the function calls."""
+        return (self.kernel,)
+
+    def wrap(self, kernels: Mapping[str, CKernel]) -> CKernel:
+        """Write the function: it takes what the kernel takes, but for what `_parameters` puts in its place."""
+        return _wrap(self, kernels[self.kernel])
 
 
 def _wrap(parts: Parts, kernel: CKernel) -> CKernel:

@@ -16,8 +16,7 @@ from edgecompress.core.values import Array, Optimize, TensorSpec
 if TYPE_CHECKING:
     from tvm import tirx
 
-    from edgecompress.compile.bands import Bands
-    from edgecompress.compile.parts import Parts
+    from edgecompress.compile.cuts import Cut
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +57,7 @@ class Program:
     `kernels` maps a kernel's name to its scheduled PrimFunc (s_tir, before lowering), or to its C text: buffer
     parameters are the arguments, then the output; scalar int32 parameters follow. `optimize` says what the back end is
     to save.
-    `cuts` are functions that call a kernel for parts of a layer, by name; calls may name them like kernels.
+    `cuts` are functions that call kernels for parts of a layer, by name; calls may name them like kernels.
     """
 
     name: str
@@ -69,7 +68,7 @@ class Program:
     calls: tuple[Call, ...]
     kernels: Mapping[str, tirx.PrimFunc | CKernel]
     optimize: Optimize = "balanced"
-    cuts: Mapping[str, Bands | Parts] = field(default_factory=dict)
+    cuts: Mapping[str, Cut] = field(default_factory=dict)
 
     @property
     def keeps_inputs(self) -> bool:

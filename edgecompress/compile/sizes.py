@@ -115,9 +115,9 @@ def describe_layers(program: Program, whole: Footprint, constants: Mapping[str, 
 
 
 def _functions(program: Program, call: Call) -> list[str]:
-    """The function of a call, and the kernel that it calls for parts of the layer."""
+    """The function of a call, and the kernels that it calls for parts of the layer."""
     cut = program.cuts.get(call.kernel)
-    return [call.kernel] if cut is None else [call.kernel, cut.kernel]
+    return [call.kernel] if cut is None else [call.kernel, *cut.kernels]
 
 
 def _bytes_of_new(names: list[str], symbols: Mapping[str, int], counted: set[str]) -> int:

@@ -74,8 +74,11 @@ def test_the_bounds_are_never_below_what_is_linked_for_linux(network: str, name:
 
 
 @pytest.mark.parametrize("name", ["mps2-an385", "mps2-an386", "mps3-an547"])
-def test_the_bounds_hold_in_mode_size_too(name: str, tmp_path: Path) -> None:
-    hold_the_bounds("ad_autoencoder_int8", name, "size", tmp_path)
+@pytest.mark.parametrize(
+    ("network", "optimize"), [("ad_autoencoder_int8", "size"), ("vww_mobilenetv1_025_int8", "ram")]
+)
+def test_the_bounds_hold_in_other_modes_too(network: str, optimize: Optimize, name: str, tmp_path: Path) -> None:
+    hold_the_bounds(network, name, optimize, tmp_path)
 
 
 def hold_the_bounds(network: str, name: str, optimize: Optimize, folder: Path) -> None:

@@ -25,6 +25,7 @@ CASES: list[tuple[str, str, Optimize]] = [
     *((f"{name}_int8", target, "balanced") for name in NETWORKS for target in TARGETS),
     *((f"{name}_fp32", "mps2-an386", "balanced") for name in NETWORKS),
     *(("ad_autoencoder_int8", target, "size") for target in TARGETS),
+    *((f"{name}_int8", "mps2-an386", "ram") for name in ("ic_resnet8", "vww_mobilenetv1_025")),
 ]
 
 

@@ -71,7 +71,7 @@ def test_an_output_in_the_place_of_the_input_is_the_same(name: str, tmp_path: Pa
     part, bands = in_place.choose(product, lambda cut: families.choose(cut, ()))
     assert bands.count > 1
     kernels = {kernel.name: lower.lower_kernel(kernel.name, kernel.build()) for kernel in (whole, part)}
-    kernels[bands.name] = bands.wrap(kernels[part.name])
+    kernels[bands.name] = bands.wrap(kernels)
     functions = "\n".join(kernel.source for kernel in kernels.values())
     image = np.random.default_rng(6).integers(-128, 128, window.height * window.width * window.channels).astype(np.int8)
     size = window.output_height * window.output_width * outputs

@@ -1,13 +1,13 @@
 """A QDQ network to a program of integer kernels.
 
 matching.py turns the graph into layers (layers.py), emit.py turns layers into kernel calls. What improves the network
-as a whole (passes.py, dead_channels.py) works on the layers, between the two.
+as a whole (passes.py, dead_channels.py, chains.py) works on the layers, between the two.
 """
 
 from __future__ import annotations
 
 from edgecompress.compile.frontend import Imported
-from edgecompress.compile.integer import float_parts, passes
+from edgecompress.compile.integer import chains, float_parts, passes
 from edgecompress.compile.integer.dead_channels import drop_dead_channels
 from edgecompress.compile.integer.emit import emit
 from edgecompress.compile.integer.matching import match
@@ -25,4 +25,6 @@ def to_program(imported: Imported, model: Model, target: Target, optimize: Optim
     """
     network = passes.fuse_clamps(passes.drop_unused(match(imported, model)))
     network = drop_dead_channels(network)
+    if optimize == "ram":
+        network = chains.fuse(network)
     return emit(network, target.features, optimize, float_parts.lower(network, target))

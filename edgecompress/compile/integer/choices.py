@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from tvm import tirx
 
 from edgecompress.compile import quantized
-from edgecompress.compile.bands import Bands
 from edgecompress.compile.integer import layers
+from edgecompress.compile.integer.chosen import Chosen
 from edgecompress.compile.kernels import (
     elementwise,
     matrix_product,
@@ -22,25 +20,6 @@ from edgecompress.compile.kernels import (
     slicing,
     softmax,
 )
-from edgecompress.compile.parts import Parts
-from edgecompress.core.values import Array
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chosen:
-    """A kernel for a layer: its operation and name, how to write it, scalars, the order of inputs.
-
-    `constants` follow the inputs and are named after the layer, by role; `operands` are inputs that are constants.
-    """
-
-    op: str
-    name: str
-    build: Callable[[], tirx.PrimFunc]
-    constants: dict[str, Array] = field(default_factory=dict)
-    scalars: Sequence[int] = ()
-    inputs: tuple[layers.Value, ...]
-    operands: dict[str, Array] = field(default_factory=dict)
-    cut: Bands | Parts | None = None
 
 
 def _average_pool(layer: layers.AveragePool) -> Chosen:

@@ -1,4 +1,4 @@
-"""Convolutions whose output takes the place of their input: a kernel of the best family, for bands of the image.
+"""Layers whose output takes the place of an input: a kernel of the best family, for bands of the image.
 
 Only for the smallest RAM: the copies cost instructions, and a kernel has more to do at each band's start.
 """
@@ -13,6 +13,8 @@ from edgecompress.compile.kernels.product import Kernel, Product
 from edgecompress.compile.kernels.window import Window
 from edgecompress.compile.memory import ALIGNMENT
 
+MOST_ELEMENTS = 512
+"""What is copied of an addition's operand at a time; the next ones hardly make it faster."""
 PARTS = 4
 """A band is at most the image divided by this, or what one row of output sees."""
 
@@ -48,6 +50,28 @@ def choose(product: Product, family: Callable[[Product], Kernel]) -> tuple[Kerne
         output_bytes=rows * window.output_width * product.outputs,
     )
     return kernel, bands
+
+
+def chunk(elements: int) -> int:
+    """How many of these elements an addition in place adds at a time: equal chunks, aligned; 0 when there are none."""
+    sizes = range(ALIGNMENT, min(MOST_ELEMENTS, elements) + 1, ALIGNMENT)
+    return max((size for size in sizes if elements % size == 0), default=0)
+
+
+def chunks(kernel: str, elements: int, size: int, operand: int) -> Bands:
+    """Cut an addition for a kernel that adds `size` elements; the output takes the place of one operand."""
+    return Bands(
+        kernel=kernel,
+        count=elements // size,
+        rows=1,
+        step=1,
+        above=0,
+        image_rows=elements // size,
+        row_bytes=size,
+        output_bytes=size,
+        image_at=operand,
+        others_bytes=size,
+    )
 
 
 def band_bytes(window: Window) -> int:

@@ -80,7 +80,7 @@ def test_the_function_writes_a_parts_table_and_calls_the_kernel() -> None:
         name="k", source=f"KERNEL void k({head}, int32_t zero, int32_t *restrict sums) {{\n}}\n", workspaces=(64,)
     )
 
-    wrapped = found[1].wrap(kernel)
+    wrapped = found[1].wrap({found[1].kernel: kernel})
 
     assert (wrapped.workspaces, wrapped.calls) == ((64, 1536), ("k",))
     assert "const int32_t *bias, int8_t *y," in wrapped.source
@@ -130,7 +130,7 @@ def test_the_function_unpacks_a_parts_weights_and_calls_the_kernel() -> None:
     head = "const int8_t *restrict x, const int8_t *restrict w, const int32_t *restrict t, int8_t *restrict y"
     kernel = CKernel(name="k", source=f"KERNEL void k({head}, int32_t zero) {{\n}}\n", workspaces=())
 
-    wrapped = found[1].wrap(kernel)
+    wrapped = found[1].wrap({found[1].kernel: kernel})
 
     assert wrapped.workspaces == (16 * 12, 16 * 128)
     assert "const uint32_t *packed, const uint16_t *heads, const int32_t *bias, int8_t *y" in " ".join(

@@ -1,0 +1,141 @@
+"""Layers of weighted sums to kernel calls: whole, in parts, in place, or several of them row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from edgecompress.compile import frontend, quantized
+from edgecompress.compile.chain import Chain, Stage
+from edgecompress.compile.integer import layers
+from edgecompress.compile.integer.chosen import Chosen
+from edgecompress.compile.kernels import epilogue, families
+from edgecompress.compile.kernels.in_place import choose as bands_in_place
+from edgecompress.compile.kernels.product import Kernel, Product
+from edgecompress.compile.kernels.row_chain import Band
+from edgecompress.compile.kernels.small_product import choose as smallest_parts
+from edgecompress.compile.kernels.window import Window
+
+
+def convolution(layer: layers.Convolution, features: Collection[str]) -> Chosen:
+    """Compute a convolution at once."""
+    product = _product(layer, layer.window, layer.groups)
+    return _chosen("depthwise_conv2d" if product.is_depthwise else "conv2d", layer, product, features)
+
+
+def convolution_in_place(layer: layers.Convolution, features: Collection[str]) -> Chosen:
+    """Compute a convolution band by band into its input's place; the last scalar lies beyond the image's edges."""
+    product = _product(layer, layer.window, layer.groups)
+    kernel, bands = bands_in_place(product, lambda part: families.choose(part, features))
+    return Chosen(
+        op="depthwise_conv2d" if product.is_depthwise else "conv2d",
+        name=kernel.name,
+        build=kernel.build,
+        constants=kernel.constants,
+        scalars=[*kernel.scalars, product.input_zero],
+        inputs=layer.inputs,
+        cut=bands,
+        in_place=layer.inputs[0].name,
+    )
+
+
+def chain(layer: layers.Chain, features: Collection[str], replaced: str | None) -> Chosen:
+    """Compute several convolutions row by row."""
+    plan = layer.plan
+    kernels: list[Kernel] = []
+    stages: list[Stage] = []
+    for convolution, band in zip(layer.stages, plan.bands, strict=True):
+        product = replace(_product(convolution, convolution.window, convolution.groups), window=band.window)
+        kernels.append(families.choose(product, features))
+        stages.append(_stage(convolution, product, band, kernels[-1]))
+    return Chosen(
+        op="conv2d_chain",
+        name=kernels[0].name,
+        build=kernels[0].build,
+        others={kernel.name: kernel.build for kernel in kernels},
+        constants={
+            f"{role}{number}": values
+            for number, kernel in enumerate(kernels)
+            for role, values in kernel.constants.items()
+        },
+        inputs=layer.inputs,
+        cut=Chain(
+            name=f"rows_of_{frontend.identifier(layer.output.name)}",
+            stages=tuple(stages),
+            turns=plan.turns,
+            warm_up=plan.warm_up,
+            output_bytes=plan.output_bytes,
+        ),
+        in_place=replaced,
+    )
+
+
+def _stage(convolution: layers.Convolution, product: Product, band: Band, kernel: Kernel) -> Stage:
+    return Stage(
+        kernel=kernel.name,
+        scalars=tuple(int(scalar) for scalar in kernel.scalars),
+        rows=band.rows,
+        step=band.step,
+        first=band.first,
+        row_bytes=band.row_bytes,
+        image_rows=convolution.window.height,
+        beyond=product.input_zero,
+    )
+
+
+def fully_connected(layer: layers.FullyConnected, features: Collection[str], *, small: bool) -> Chosen:
+    """Multiply by a matrix; `small` saves flash."""
+    window = Window(height=1, width=layer.rows, channels=layer.weights.shape[1], kernel=(1, 1))
+    product = _product(layer, window, groups=1)
+    found = smallest_parts(product, lambda part: families.choose(part, features)) if small else None
+    if found is None:
+        return _chosen("fully_connected", layer, product, features)
+    kernel, parts = found
+    return Chosen(
+        op="fully_connected",
+        name=kernel.name,
+        build=kernel.build,
+        constants=kernel.constants,
+        scalars=kernel.scalars,
+        inputs=layer.inputs,
+        cut=parts,
+    )
+
+
+def _chosen(op: str, layer: layers.Product, product: Product, features: Collection[str]) -> Chosen:
+    """The kernel that the target's best family has for a product."""
+    kernel = families.choose(product, features)
+    return Chosen(
+        op=op,
+        name=kernel.name,
+        build=kernel.build,
+        constants=kernel.constants,
+        scalars=kernel.scalars,
+        inputs=layer.inputs,
+    )
+
+
+def _product(layer: layers.Product, window: Window, groups: int) -> Product:
+    """Work out what every kernel for a layer of weighted sums needs."""
+    bias, magnitudes = quantized.folded_bias(layer.bias, layer.weights, layer.inputs[0].zero_point)
+    worst = int(magnitudes.max())
+    if worst > quantized.INT32_MAX:
+        raise ValueError(f"its sums can reach {worst:,}, and an int32 holds {quantized.INT32_MAX:,}")
+    factors = quantized.accumulator_factors(layer.inputs[0].scale, layer.weight_scales, layer.output.scale)
+    multipliers = [quantized.multiplier(factor) for factor in factors]
+    shifted = max(int(each) << max(by.shift, 0) for each, by in zip(magnitudes, multipliers, strict=True))
+    if shifted > quantized.INT32_MAX:
+        raise ValueError(f"its sums reach {shifted:,} while they are scaled up; an int32 holds {quantized.INT32_MAX:,}")
+    return Product(
+        window=window,
+        groups=groups,
+        weights=layer.weights.reshape(len(layer.weights), *window.kernel, -1),
+        bias=bias,
+        magnitudes=magnitudes,
+        multipliers=tuple(multipliers),
+        epilogue=epilogue.choose(multipliers, magnitudes, layer.clamp.low, layer.clamp.high),
+        input_zero=layer.inputs[0].zero_point,
+        output_zero=layer.output.zero_point,
+        low=layer.clamp.low,
+        high=layer.clamp.high,
+    )
