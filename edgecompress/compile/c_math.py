@@ -1,9 +1,10 @@
 """Elementary functions of a float as C, for the generated code: every core computes the same bytes.
 
-libm differs from C library to C library, so none of it is called but sqrtf, which IEEE 754 defines to the last bit.
-The approximations of exp, log and tanh are those of the Cephes library (S. Moshier: single/expf.c, logf.c, tanhf.c);
-that of erf is the rational one of Eigen (generic_fast_erf_float, also in XLA). They take finite arguments: what an
-infinity or a NaN gives is some number, the same everywhere. The build forbids fused multiply-adds (-ffp-contract=off).
+libm differs from C library to C library, so none of it is called but sqrtf, which IEEE 754 defines to the last bit, and
+that only where it is an instruction. The approximations of exp, log and tanh are those of the Cephes library (S. Moshier:
+single/expf.c, logf.c, tanhf.c); that of erf is the rational one of Eigen (generic_fast_erf_float, also in XLA). They take
+finite arguments: what an infinity or a NaN gives is some number, the same everywhere. The build forbids fused
+multiply-adds (-ffp-contract=off).
 """
 
 from __future__ import annotations
@@ -79,6 +80,36 @@ static inline float log_float(float x) {
   p = p * r + 3.3333331174e-1f;
   const float tail = (p * r * square + n * -2.12194440e-4f) - 0.5f * square;
   return (r + tail) + n * 0.693359375f;
+}
+""",
+    "sqrt_float": """\
+/* The square root of normal floats, rounded to nearest; of anything below them, 0.
+ * Without a float unit bit by bit (fdlibm, e_sqrtf.c). */
+static inline float sqrt_float(float x) {
+  if (!(x >= 0x1p-126f)) {
+    return 0.0f;
+  }
+#if defined(__arm__) && !defined(__ARM_FP)
+  const int32_t bits = int32_t_bits(x);
+  const int32_t exponent = (bits >> 23) - 127;
+  const uint32_t fraction = ((uint32_t)bits & 0x007FFFFFu) | 0x00800000u;
+  uint32_t rest = fraction << (1 + (exponent & 1));
+  uint32_t root = 0;
+  uint32_t taken = 0;
+  for (uint32_t bit = 0x01000000u; bit != 0; bit >>= 1) {
+    const uint32_t next = taken + bit;
+    if (next <= rest) {
+      taken = next + bit;
+      rest -= next;
+      root += bit;
+    }
+    rest += rest;
+  }
+  root += rest != 0 ? root & 1u : 0u;
+  return float_bits((int32_t)(root >> 1) + 0x3F000000 + (exponent >> 1) * (1 << 23));
+#else
+  return sqrtf(x);
+#endif
 }
 """,
     "sigmoid_float": """\

@@ -12,6 +12,7 @@ C_NAMES = {
     "tirx.tanh": "tanh_float",
     "tirx.erf": "erf_float",
     "tirx.sigmoid": "sigmoid_float",
+    "tirx.sqrt": "sqrt_float",
     "tirx.trunc": "trunc_float",
     "tirx.floor": "floor_float",
     "prim.ceil": "ceil_float",
@@ -32,5 +33,6 @@ def _call(call: tvm.ir.Call) -> tirx.Expr:
     if not isinstance(call.ty, tvm.ir.PrimType) or str(call.ty.dtype) != "float32":
         return call
     if name == "tirx.rsqrt":
-        return tirx.const(1.0, "float32") / tirx.sqrt(call.args[0])
+        root = tirx.call_pure_extern("float32", C_NAMES["tirx.sqrt"], *call.args)
+        return tirx.const(1.0, "float32") / root
     return tirx.call_pure_extern("float32", C_NAMES[name], *call.args) if name in C_NAMES else call
