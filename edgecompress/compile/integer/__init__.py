@@ -23,7 +23,7 @@ def to_program(imported: Imported, model: Model, target: Target, optimize: Optim
 
     Raises ModelError that names every ONNX node which has no integer kernel, or whose numbers do not fit int32.
     """
-    network = passes.fuse_clamps(passes.drop_unused(match(imported, model)))
+    network = passes.fuse_clamps(passes.drop_unused(passes.fold_pads(match(imported, model))))
     network = drop_dead_channels(network)
     if optimize == "ram":
         network = chains.fuse(network)

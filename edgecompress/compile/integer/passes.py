@@ -6,7 +6,7 @@ import dataclasses
 from collections import Counter
 from typing import Any
 
-from edgecompress.compile.integer.layers import Clamp, Layer, Network, Rescale
+from edgecompress.compile.integer.layers import Clamp, Convolution, Layer, Network, Padding, Rescale
 
 
 def fuse_clamps(network: Network) -> Network:
@@ -41,6 +41,44 @@ def _with_clamp(maker: Any, activation: Any) -> Layer:
     nodes = (*maker.nodes, *activation.nodes)
     fused: Layer = dataclasses.replace(maker, output=activation.output, clamp=Clamp(low=low, high=high), nodes=nodes)
     return fused
+
+
+def fold_pads(network: Network) -> Network:
+    """Let convolutions see zeros beyond the edge themselves, where a Pad puts them there.
+
+    The Pad stays; drop_unused takes it when nobody else reads what it makes.
+    """
+    borders = {layer.output.name: layer for layer in network.layers if isinstance(layer, Padding) and _is_border(layer)}
+    layers = tuple(
+        _with_border(layer, borders[layer.inputs[0].name])
+        if isinstance(layer, Convolution) and layer.inputs[0].name in borders
+        else layer
+        for layer in network.layers
+    )
+    return dataclasses.replace(network, layers=layers)
+
+
+def _is_border(layer: Padding) -> bool:
+    """True for zeros around the rows and columns of an image."""
+    is_image = len(layer.widths) == 4 and layer.widths[0] == layer.widths[3] == (0, 0)
+    return is_image and layer.fill == layer.inputs[0].zero_point
+
+
+def _with_border(layer: Convolution, border: Padding) -> Convolution:
+    """The convolution of the image without its border; as it is where a window would lie on the border alone."""
+    window = layer.window
+    image = border.inputs[0]
+    (above, below), (left, right) = border.widths[1:3]
+    added = (above, left, below, right)
+    padding = tuple(own + more for own, more in zip(window.padding, added, strict=True))
+    reach = [dilation * (taps - 1) for dilation, taps in zip(window.dilation, window.kernel, strict=True)]
+    if (window.height, window.width) != border.output.shape[1:3] or any(
+        zeros > most for zeros, most in zip(padding, (*reach, *reach), strict=True)
+    ):
+        return layer
+    top, start, bottom, end = padding
+    wider = dataclasses.replace(window, height=image.shape[1], width=image.shape[2], padding=(top, start, bottom, end))
+    return dataclasses.replace(layer, inputs=(image,), window=wider, nodes=(*border.nodes, *layer.nodes))
 
 
 def drop_unused(network: Network) -> Network:
