@@ -10,6 +10,7 @@ import hashlib
 import os
 import platform
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from edgecompress.deploy import _board_cpio, _board_root
 SUITE = "bookworm"
 BUILD_TIMEOUT_S = 900.0
 APT_TIMEOUT_S = 30.0
+KEPT_S = 30 * 24 * 3600.0
 MIRROR_VARIABLE = "EDGECOMPRESS_DEBIAN_MIRROR"
 SOURCES = ("_board_cpio.py", "_board_image.py", "_board_init.sh", "_board_root.py")
 BUILDING = "build the virtual board (once, about a minute)"
@@ -66,6 +68,7 @@ def find_or_build(progress: Progress) -> Image:
         with _only_builder(image.folder.parent):
             if not _is_whole(image):
                 _build(image, progress)
+                _remove_old_versions(image)
     except StorageError as error:
         raise StorageError(error.message, hint="free some space, or set XDG_CACHE_HOME to another folder") from error
     return image
@@ -119,6 +122,13 @@ def _build(image: Image, progress: Progress) -> None:
         built.root.write_bytes(_board_cpio.archive(_board_root.collect(packages)))
         shutil.rmtree(packages)
     progress(BUILDING, 2, 2)
+
+
+def _remove_old_versions(image: Image) -> None:
+    """Remove the images of other versions of edgecompress that were built long ago; they can be built again."""
+    for folder in image.folder.parent.iterdir():
+        if folder != image.folder and folder.is_dir() and time.time() - folder.stat().st_mtime > KEPT_S:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _unpack(packages: Path) -> None:
