@@ -32,7 +32,7 @@ def warm_up(samples: Sequence[float]) -> int:
     kept = range(len(batches), len(batches) // 2 - 1, -1)
     best = min(kept, key=lambda n: (squares[n - 1] - sums[n - 1] ** 2 / n) / n**2)
     first = len(batches) - best
-    return BATCH * _last_unusual(batches[:first], batches[first:])
+    return BATCH * _unusual(batches[:first], batches[first:])
 
 
 def drift(samples: Sequence[float]) -> float:
@@ -49,9 +49,15 @@ def percentiles(samples: Sequence[float]) -> dict[str, float]:
     return {"min": ordered[0], "median": statistics.median(ordered), **ranks, "max": ordered[-1]}
 
 
-def _last_unusual(beginning: Sequence[float], rest: Sequence[float]) -> int:
-    """How many of the beginning's batches to leave out: up to the last one that the rest's spread does not explain."""
+def _unusual(beginning: Sequence[float], rest: Sequence[float]) -> int:
+    """How many of the beginning's batches to leave out: the most of which half or more are no chance.
+
+    Interruptions here and there are not a beginning: they belong to the series.
+    """
     usual = statistics.median(rest)
     spread = statistics.quantiles(rest, n=10, method="inclusive")
     reach = max(NOTICEABLE * abs(usual), UNUSUAL * (spread[-1] - spread[0]))
-    return max((i for i, batch in enumerate(beginning, start=1) if abs(batch - usual) > reach), default=0)
+    strange = [abs(batch - usual) > reach for batch in beginning]
+    so_far = accumulate(strange)
+    ends = (i for i, (last, count) in enumerate(zip(strange, so_far, strict=True), start=1) if last and 2 * count >= i)
+    return max(ends, default=0)

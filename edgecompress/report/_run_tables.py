@@ -15,7 +15,7 @@ NOW_BITS, SINCE_BITS = 0xF, 0xF0000
 
 
 def percentiles(candidate: Candidate) -> Table:
-    """One row a timed figure: its percentiles, how many samples they are of, and how many the warm-up took."""
+    """One row a timed figure: its percentiles, of how many samples, how many the warm-up took, and the drift."""
     timed = measured_times(candidate)
     names = tuple(timed[0].percentiles) if timed else ()
     rows = tuple(
@@ -24,12 +24,12 @@ def percentiles(candidate: Candidate) -> Table:
             *(figures.number(m.percentiles[name], m.unit) for name in names),
             f"{len(m.steady):,}",
             f"{m.warm_up:,}",
-            m.conditions.get("drift", ""),
+            m.conditions.get("drift", "").split(" ", 1)[0],
         )
         for m in timed
     )
     headings = ("Figure", *(name.capitalize() for name in names), "Samples", "Warm-up", "Drift")
-    return Table(headings=headings, rows=rows, numeric=frozenset(range(1, len(names) + 3)))
+    return Table(headings=headings, rows=rows, numeric=frozenset(range(1, len(headings))))
 
 
 def power(candidate: Candidate) -> Table:

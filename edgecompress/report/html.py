@@ -122,7 +122,14 @@ def _short(card: Row, shown: Measurement) -> Row:
     """A card has room for the figure; the reason why it is void stands below it."""
     if shown.void is None or shown.value is None:
         return card
-    return replace(card, figure=f"{figures.VOID} {figures.number(shown.value, shown.unit)}", how=shown.void)
+    return replace(
+        card, figure=f"{figures.VOID} {figures.number(shown.value, shown.unit)}", how=_first_reason(shown.void)
+    )
+
+
+def _first_reason(void: str) -> str:
+    first, *others = void.split("; ")
+    return f"{first} (and {len(others)} more)" if others else first
 
 
 def _verdict_class(report: Report) -> str:

@@ -46,7 +46,7 @@ def _power_meter(board: Board, chip: str) -> Meter | str:
         instrument=f"{name}, power1_input",
         quantity="W",
         covers="what hangs behind its shunt",
-        resolution=f"steps of its power register{_interval(board, chip)}; the shunt's tolerance comes on top",
+        resolution=f"steps of its power register{_interval(board, chip)}; {_shunt(board, chip)}",
         read=lambda: _scaled(linux.number(board, f"{chip}/power1_input"), 1e-6),
     )
 
@@ -100,6 +100,13 @@ def _interval(board: Board, chip: str) -> str:
     """An INA226 or INA3221 says how long it averages, in milliseconds."""
     interval = linux.number(board, f"{chip}/update_interval")
     return f", averaged over {interval} ms" if interval else ""
+
+
+def _shunt(board: Board, chip: str) -> str:
+    """The driver multiplies by the shunt that it was told of: another one on the board scales every figure."""
+    microohms = linux.number(board, f"{chip}/shunt_resistor")
+    told = f", {microohms / 1000:g} mΩ by the driver's setting," if microohms else ""
+    return f"the tolerance of its shunt{told} comes on top"
 
 
 def _scaled(count: int | None, unit: float) -> float | None:

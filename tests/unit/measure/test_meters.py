@@ -156,6 +156,14 @@ def test_a_power_monitor_says_how_long_it_averages() -> None:
     assert "averaged over 35 ms" in found.resolution
 
 
+def test_a_power_monitor_says_which_shunt_its_driver_believes_in() -> None:
+    found = meter("hwmon", changed(ina219(), f"{HWMON}/hwmon2/shunt_resistor", "100000\n"))
+
+    assert found.resolution == (
+        "steps of its power register; the tolerance of its shunt, 100 mΩ by the driver's setting, comes on top"
+    )
+
+
 def test_the_channels_of_an_ina3221_are_multiplied_and_added() -> None:
     found = meter("hwmon", ina3221())
 

@@ -34,6 +34,22 @@ def test_one_interrupted_sample_is_no_warm_up() -> None:
     assert _steady.warm_up(samples) == 0
 
 
+def test_interruptions_here_and_there_are_no_warm_up() -> None:
+    samples = noisy(1_000, 100.0)
+    for start in range(20, 300, 40):
+        samples[start : start + 5] = [900.0] * 5
+
+    assert _steady.warm_up(samples) == 0
+
+
+def test_a_warm_up_may_have_usual_batches_in_it() -> None:
+    samples = noisy(500, 100.0)
+    for start in (0, 5, 10, 20, 25):
+        samples[start : start + 5] = [300.0] * 5
+
+    assert _steady.warm_up(samples) == 30
+
+
 def test_at_most_half_of_the_samples_are_a_warm_up() -> None:
     assert _steady.warm_up([1000.0 - i for i in range(400)]) <= 200
 
