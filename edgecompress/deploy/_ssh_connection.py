@@ -150,7 +150,7 @@ class Connection:
                 look_for_keys=not endpoint.identities,
                 allow_agent=endpoint.agent,
                 sock=sock,
-                timeout=LOGIN_TIMEOUT_S,
+                timeout=2 * LOGIN_TIMEOUT_S,  # for banner and key exchange together
                 banner_timeout=LOGIN_TIMEOUT_S,
                 auth_timeout=LOGIN_TIMEOUT_S,
                 channel_timeout=CHANNEL_TIMEOUT_S,
@@ -184,7 +184,7 @@ def read_host_key(endpoint: Endpoint) -> HostKey:
     try:
         with closing(_new_transport(endpoint, _open_socket(endpoint, jump))) as transport:
             transport.banner_timeout = LOGIN_TIMEOUT_S
-            transport.start_client(timeout=LOGIN_TIMEOUT_S)
+            transport.start_client(timeout=2 * LOGIN_TIMEOUT_S)
             key = transport.get_remote_server_key()
             return HostKey(kind=key.get_name(), data=key.asbytes())
     except (paramiko.SSHException, OSError, EOFError) as error:
@@ -202,7 +202,7 @@ def explain_no_connection(endpoint: Endpoint, error: BaseException) -> Unreachab
             f"no host is called {host!r}", hint="is the board on and on this network? try its IP address"
         )
     if _is_timeout(error):
-        limit_s = CONNECT_TIMEOUT_S if isinstance(error, TimeoutError) else LOGIN_TIMEOUT_S
+        limit_s = CONNECT_TIMEOUT_S if isinstance(error, TimeoutError) else 2 * LOGIN_TIMEOUT_S
         return UnreachableError(
             f"{shown} gave no answer within {limit_s:g} s", hint="is the board on, and on this network?"
         )
