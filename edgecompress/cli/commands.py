@@ -30,7 +30,11 @@ target_option = click.option(
 output_option = click.option(
     "--output", "-o", "folder", required=True, type=click.Path(path_type=Path, file_okay=False), help="The run folder."
 )
-device_option = click.option("--device", help="The device's address, e.g. qemu:// or local:// [default: the target's]")
+device_option = click.option(
+    "--device",
+    help="The device's address: qemu://, local://, ssh://pi@HOST; virtual boards are loop://rpi4 (qemu-user, ready in a "
+    "second) and vm://rpi4 (a whole system). [default: the target's]",
+)
 emulator_option = click.option(
     "--emulator-args",
     default="",
@@ -96,6 +100,7 @@ def run(
     Examples:
       edgecompress run examples/wakeword.toml -t mps2-an386 -o runs/wakeword
       edgecompress run network.onnx -t mps3-an547 -o runs/network --json
+      edgecompress run network.onnx -t rpi4 --device vm://rpi4 -o runs/network
     """
     from edgecompress import pipeline
     from edgecompress.core import target
