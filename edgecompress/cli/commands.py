@@ -32,8 +32,8 @@ output_option = click.option(
 )
 device_option = click.option(
     "--device",
-    help="The device's address: qemu://, local://, ssh://pi@HOST; virtual boards are loop://rpi4 (qemu-user, ready in a "
-    "second) and vm://rpi4 (a whole system). [default: the target's]",
+    help="The device's address: qemu://, local://, ssh://pi@HOST; virtual boards are loop://rpi4 (by qemu-user, ready "
+    "in a second) and vm://rpi4 (a whole system). [default: the target's]",
 )
 emulator_option = click.option(
     "--emulator-args",
