@@ -38,14 +38,14 @@ def text(board: Board, path: str) -> str | None:
 
 
 def number(board: Board, path: str) -> int | None:
-    """Read a file that holds one whole number."""
+    """Read a file that holds one whole number, of the size that a kernel writes."""
     found = text(board, path)
-    return int(found) if found is not None and re.fullmatch(r"[+-]?\d+", found) else None
+    return int(found) if found is not None and re.fullmatch(r"[+-]?\d{1,20}", found) else None
 
 
 def memory(board: Board) -> dict[str, int]:
     """Read /proc/meminfo: bytes by name."""
-    lines = re.findall(r"^([\w()]+):\s+(\d+) kB$", text(board, "/proc/meminfo") or "", re.MULTILINE)
+    lines = re.findall(r"^([\w()]+):\s+(\d{1,20}) kB$", text(board, "/proc/meminfo") or "", re.MULTILINE)
     return {name: int(kib) * KIB for name, kib in lines}
 
 
@@ -71,7 +71,7 @@ def processors(board: Board) -> Processors:
 def cores(board: Board) -> int | None:
     """Count the cores that are on line."""
     listed = text(board, f"{CPU_FOLDER}/online") or ""
-    if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", listed):
+    if not re.fullmatch(r"\d{1,9}(-\d{1,9})?(,\d{1,9}(-\d{1,9})?)*", listed):
         return None
     ranges = [part.split("-") for part in listed.split(",")]
     return sum(int(ends[-1]) - int(ends[0]) + 1 for ends in ranges)

@@ -237,7 +237,7 @@ def _free_disk(board: Board, folder: PurePosixPath) -> int | None:
     for place in (folder, *folder.parents):
         path = str(place) if place.is_absolute() else f"./{place}"
         told = _told_by(board, "df", "-P", "-k", path)
-        found = re.search(r"\s\d+\s+\d+\s+(-?\d+)\s+(?:\d+%|-)\s", told or "")
+        found = re.search(r"\s\d+\s+\d+\s+(-?\d{1,20})\s+(?:\d+%|-)\s", told or "")
         if found:
             return max(0, int(found.group(1))) * linux.KIB
     return None

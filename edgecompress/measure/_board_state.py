@@ -73,7 +73,9 @@ def _trip_point(board: Board, zone: str) -> float:
 
 def _throttled_bits(board: Board) -> int | None:
     told = board.run(("vcgencmd", "get_throttled"), timeout_s=TIMEOUT_S)
-    found = re.fullmatch(rb"throttled=0x([0-9a-fA-F]+)", told.stdout.strip()) if told and told.exit_code == 0 else None
+    found = (
+        re.fullmatch(rb"throttled=0x([0-9a-fA-F]{1,16})", told.stdout.strip()) if told and told.exit_code == 0 else None
+    )
     return int(found.group(1), 16) if found else _under_voltage_alarm(board)
 
 
@@ -96,7 +98,7 @@ def _throttle_events(board: Board) -> int | None:
 
 
 def _load(board: Board) -> float | None:
-    found = re.match(r"\d+\.\d+", linux.text(board, "/proc/loadavg") or "")
+    found = re.match(r"\d{1,9}\.\d+", linux.text(board, "/proc/loadavg") or "")
     return float(found.group()) if found else None
 
 
@@ -105,7 +107,7 @@ def _cpu_seconds(board: Board) -> tuple[float | None, float | None]:
 
     The first line of /proc/stat, in hundredths of a second (proc(5): USER_HZ).
     """
-    found = re.match(r"cpu +([\d ]+)$", linux.text(board, "/proc/stat") or "", re.MULTILINE)
+    found = re.match(r"cpu +(\d{1,20}(?: \d{1,20})*)[ \t]*$", linux.text(board, "/proc/stat") or "", re.MULTILINE)
     ticks = [int(word) for word in found.group(1).split()] if found else []
     if len(ticks) < 8:
         return None, None
@@ -125,10 +127,10 @@ def _others_cores(board: Board, clock: Callable[[], float]) -> float | None:
 
 def _waited(board: Board) -> float | None:
     """Seconds since the start in which some program waited for a core (Documentation/accounting/psi.rst)."""
-    found = re.search(r"^some .*total=(\d+)", linux.text(board, "/proc/pressure/cpu") or "", re.MULTILINE)
+    found = re.search(r"^some .*total=(\d{1,20})", linux.text(board, "/proc/pressure/cpu") or "", re.MULTILINE)
     return int(found.group(1)) / 1e6 if found else None
 
 
 def _swapped_pages(board: Board) -> int | None:
-    found = re.findall(r"^pswp(?:in|out) (\d+)$", linux.text(board, "/proc/vmstat") or "", re.MULTILINE)
+    found = re.findall(r"^pswp(?:in|out) (\d{1,20})$", linux.text(board, "/proc/vmstat") or "", re.MULTILINE)
     return sum(map(int, found)) if found else None

@@ -23,7 +23,7 @@ CALL_S = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How long to watch: idle, then settling into the load, then the load; seconds. Readings a second."""
+    """How long to watch, in seconds: idle, and the load, each after a time to settle. Readings a second."""
 
     idle_s: float = 2.0
     settle_s: float = 0.5
@@ -83,12 +83,13 @@ def _first_meter(device: Device, target: Target) -> Meter | str:
 def watch(device: Device, meter: Meter, sample: Mapping[str, Array], plan: Plan) -> Watched:
     """Read the meter while nothing runs, and while one inference follows the other.
 
-    Both markers are taken around RUN by the clock that the readings carry. The load's first part does not count: a
+    Both markers are taken around RUN by the clock that the readings carry. The first part of either does not count: a
     meter averages over what was before.
     """
     a_call = _inferences_a_call(device, sample)
     ticks: list[int] = []
     with Recorder(meter, plan.rate_hz) as recorder:
+        time.sleep(plan.settle_s)
         idle_from = time.monotonic()
         time.sleep(plan.idle_s)
         begin = time.monotonic()

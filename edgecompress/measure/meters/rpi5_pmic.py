@@ -9,7 +9,7 @@ from edgecompress.measure.meters._meter import Meter
 
 COMMAND = ("vcgencmd", "pmic_read_adc")
 TIMEOUT_S = 5.0
-READING = re.compile(r"^\s*(\w+)_([AV])\s+(?:current|volt)\(\d+\)=(\d+\.\d+)[AV]\s*$", re.MULTILINE)
+READING = re.compile(r"^[ \t]*(\w+)_([AV])[ \t]+(?:current|volt)\(\d+\)=(\d{1,9}\.\d{1,20})[AV][ \t]*$", re.MULTILINE)
 
 
 def find(board: Board) -> Meter | str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from itertools import count
 from typing import Any
 
@@ -9,7 +10,9 @@ import fake_boards
 import pytest
 from fake_boards import FakeBoard, changed, telling
 
+from edgecompress.core import plugins
 from edgecompress.core.values import BoardState
+from edgecompress.deploy import _probe
 from edgecompress.measure import _board_state, _conditions
 
 RUN_S = 2.0
@@ -257,3 +260,31 @@ def test_bare_metal_and_emulated_boards_are_not_looked_at(board: Any, process: A
     process.emulated = True
     assert _conditions.look(process) is None
     assert _conditions.of_run("latency", None, None) is None
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_no_text_in_any_file_is_an_error(seed: int) -> None:
+    chance = random.Random(seed)
+    texts = [
+        "",
+        "\n",
+        "-1\n",
+        "9" * 5_000,
+        "0x",
+        "1 2 3",
+        "throttled=0x" + "f" * 5_000,
+        "cpu " + "1 " * 12,
+        "0-9" * 9,
+        "cpu " + "9" * 5_000 + "x",
+        "\n" * 9_000,
+    ]
+    base = fake_boards.pi4() if seed % 2 else PC
+    files = {path: chance.choice([text, *texts]) if isinstance(text, str) else "" for path, text in base.files.items()}
+    programs = {words: chance.choice([text, None, *texts]) for words, text in base.programs.items()}
+    damaged = FakeBoard(files=files, programs=programs)
+
+    assert isinstance(judged(damaged, base), tuple)
+    assert isinstance(judged(base, damaged), tuple)
+    assert _probe.probe(damaged, "/home/pi").folder == "/home/pi"
+    for name in plugins.names("measure.meters"):
+        assert plugins.find("measure.meters", name, where="test").find(damaged)
