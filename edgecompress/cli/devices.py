@@ -83,8 +83,7 @@ def probe(address: str, as_json: bool) -> None:
         click.echo(json.dumps(facts))
         return
     for name, value in facts.items():
-        shown = " ".join(map(str, value)) if isinstance(value, list | tuple) else value
-        click.echo(f"{name:<20} {'unknown' if shown is None else f'{shown:,}' if isinstance(shown, int) else shown}")
+        click.echo(f"{name:<20} {_in_words(value)}")
 
 
 @devices_group.command()
@@ -151,6 +150,14 @@ def unlock(address: str, model: str | None, as_json: bool) -> None:
         return
     for name, holder in removed.items():
         click.echo(f"{name}: {holder} held the lock")
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return " ".join(map(str, value)) or "none"
+    if value is None:
+        return "unknown"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _refuse_another(offered: OfferedKey, fingerprint: str | None) -> None:

@@ -18,10 +18,11 @@ def run(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str,
     return code, out, err
 
 
+DEVICES = ["devices", *(f"devices {name}" for name in ("trust", "probe", "versions", "rollback", "unlock"))]
 STAGES = ["run", "compress", "compile", "deploy", "profile", "report", "check"]
 
 
-@pytest.mark.parametrize("command", ["", *STAGES, "targets", "targets list", "targets show"])
+@pytest.mark.parametrize("command", ["", *STAGES, "targets", "targets list", "targets show", *DEVICES])
 def test_every_command_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run([*command.split(), "--help"], capsys)
     assert code == 0
