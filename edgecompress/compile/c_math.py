@@ -1,10 +1,10 @@
 """Elementary functions of a float as C, for the generated code: every core computes the same bytes.
 
-libm differs from C library to C library, so none of it is called but sqrtf, which IEEE 754 defines to the last bit, and
-that only where it is an instruction. The approximations of exp, log and tanh are those of the Cephes library (S. Moshier:
-single/expf.c, logf.c, tanhf.c); that of erf is the rational one of Eigen (generic_fast_erf_float, also in XLA). They take
-finite arguments: what an infinity or a NaN gives is some number, the same everywhere. The build forbids fused
-multiply-adds (-ffp-contract=off).
+libm differs from C library to C library, so none of it is called but sqrtf, which IEEE 754 defines to the last bit,
+and that only where it is an instruction. The approximations of exp, log and tanh are those of the Cephes library
+(S. Moshier: single/expf.c, logf.c, tanhf.c); that of erf is the rational one of Eigen (generic_fast_erf_float, also in
+XLA). They take finite arguments: what an infinity or a NaN gives is some number, the same everywhere. The build forbids
+fused multiply-adds (-ffp-contract=off).
 """
 
 from __future__ import annotations
