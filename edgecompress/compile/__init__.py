@@ -34,12 +34,14 @@ def build(
     """
     from edgecompress.compile import assemble
     from edgecompress.compile.graph import to_program
+    from edgecompress.compile.modes import compare
 
     origin = assemble.Origin(
         model_sha256=hashlib.sha256(model.graph.SerializeToString(deterministic=True)).hexdigest(), steps=model.steps
     )
     program = to_program(model, target, optimize)
-    return assemble.write_bundle(program, origin, target, folder, samples=samples, progress=progress)
+    modes = compare(model, target) if target.system == "bare" else ()
+    return assemble.write_bundle(program, origin, target, folder, modes=modes, samples=samples, progress=progress)
 
 
 def check(model: Model, target: Target, optimize: Optimize = "balanced") -> Fit:

@@ -26,7 +26,7 @@ from edgecompress.compile import (
 from edgecompress.compile.lower import lower
 from edgecompress.compile.program import CKernel, Program
 from edgecompress.core import compilers, files
-from edgecompress.core.bundle import Arena, Bundle, Manifest
+from edgecompress.core.bundle import Arena, Bundle, Manifest, ModeBounds
 from edgecompress.core.compilers import Compiler
 from edgecompress.core.target import Target
 from edgecompress.core.values import AppliedStep, Progress, Samples, no_progress
@@ -58,7 +58,12 @@ class Lowered:
 
 def lower_and_plan(program: Program) -> Lowered:
     """Bring a program's kernels to C and plan its arena."""
-    kernels = lower(program.kernels)
+    return plan(program, lower(program.kernels))
+
+
+def plan(program: Program, lowered: Mapping[str, CKernel]) -> Lowered:
+    """Plan the arena of a program whose kernels are in C already."""
+    kernels = {name: lowered[name] for name in program.kernels}
     kernels |= {name: cut.wrap(kernels) for name, cut in program.cuts.items()}
     workspaces = {name: kernel.workspaces for name, kernel in kernels.items()}
     return Lowered(program=program, kernels=kernels, arena=memory.plan(memory.lifetimes(program, workspaces)))
@@ -70,10 +75,11 @@ def write_bundle(
     target: Target,
     folder: Path,
     *,
+    modes: tuple[ModeBounds, ...] = (),
     samples: Samples | None = None,
     progress: Progress = no_progress,
 ) -> Bundle:
-    """Build everything in a draft folder that takes its name when it is whole.
+    """Build everything in a draft folder that takes its name when it is whole; `modes` go into its manifest.
 
     Raises DoesNotFitError before a compiler runs when the bounds pass the target's limits, and after linking when the
     firmware does; MissingToolError, ToolFailedError and StorageError as core.tools and core.files do.
@@ -108,6 +114,7 @@ def write_bundle(
             steps=origin.steps,
             model_sha256=origin.model_sha256,
             optimize=program.optimize,
+            modes=modes,
             keeps_inputs=program.keeps_inputs,
             layers=sizes.describe_layers(program, whole, constants),
             arena=lowered.arena,

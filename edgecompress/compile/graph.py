@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from edgecompress.compile import frontend, operators
@@ -15,12 +16,18 @@ def to_program(model: Model, target: Target, optimize: Optimize = "balanced") ->
 
     Raises ModelError that lists every operator that cannot be compiled.
     """
+    return to_programs(model, target, (optimize,))[0]
+
+
+def to_programs(model: Model, target: Target, modes: Sequence[Optimize]) -> tuple[Program, ...]:
+    """Do what `to_program` does for several modes; kernels of one name are one."""
     operators.check(model)
     imported = frontend.import_onnx(model)
     if model.is_quantized:
         from edgecompress.compile import integer
 
-        return integer.to_program(imported, model, target, optimize)
+        return tuple(integer.to_program(imported, model, target, mode) for mode in modes)
     from edgecompress.compile import floating
 
-    return replace(floating.to_program(imported, model, target), optimize=optimize)
+    program = floating.to_program(imported, model, target)
+    return tuple(replace(program, optimize=mode) for mode in modes)

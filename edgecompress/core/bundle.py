@@ -103,9 +103,19 @@ class Vectors(FileValue):
     seed: int | None = None
 
 
+class ModeBounds(FileValue):
+    """What a network takes when it is compiled in a mode: its weights and arena exactly, its code at most."""
+
+    optimize: Optimize
+    weights_bytes: int
+    code_bytes: int
+    arena_bytes: int
+
+
 class Manifest(FileValue):
     """What the bundle holds and where it came from.
 
+    `modes` says what this mode and the others take; there are none where memory is not scarce.
     `keeps_inputs` is False when an inference may write over the inputs: they must be written before every one.
     """
 
@@ -119,6 +129,7 @@ class Manifest(FileValue):
     steps: tuple[AppliedStep, ...]
     model_sha256: str
     optimize: Optimize = "balanced"
+    modes: tuple[ModeBounds, ...] = ()
     keeps_inputs: bool = True
     layers: tuple[Layer, ...]
     arena: Arena

@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic import AwareDatetime
 
 import edgecompress
-from edgecompress.core.bundle import Arena, Layer, Manifest, Sizes, Vectors
+from edgecompress.core.bundle import Arena, Layer, Manifest, ModeBounds, Sizes, Vectors
 from edgecompress.core.recipe import Limits
 from edgecompress.core.target import Target
 from edgecompress.core.values import (
@@ -83,6 +83,7 @@ class BundleSummary(FileValue):
     model_sha256: str
     port: str
     optimize: Optimize = "balanced"
+    modes: tuple[ModeBounds, ...] = ()
     sizes: Sizes
     arena: Arena
     layers: tuple[Layer, ...]
@@ -192,6 +193,7 @@ def candidate(manifest: Manifest, found: Iterable[Measurements], limits: Limits)
             model_sha256=manifest.model_sha256,
             port=manifest.port,
             optimize=manifest.optimize,
+            modes=manifest.modes,
             sizes=manifest.sizes,
             arena=manifest.arena,
             layers=manifest.layers,

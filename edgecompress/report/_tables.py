@@ -84,6 +84,29 @@ def layers(candidate: Candidate) -> Table:
     return Table(headings=headings, rows=rows, numeric=frozenset({0, 3, 4, 5, 6, 7}), head=1)
 
 
+def modes(candidate: Candidate) -> Table:
+    """What each mode of --optimize would take; the one that was compiled is marked."""
+    built = candidate.bundle.optimize
+    rows = tuple(
+        (
+            f"{mode.optimize}, this one" if mode.optimize == built else mode.optimize,
+            f"{mode.weights_bytes:,}",
+            f"{mode.code_bytes:,}",
+            f"{mode.weights_bytes + mode.code_bytes:,}",
+            f"{mode.arena_bytes:,}",
+        )
+        for mode in candidate.bundle.modes
+    )
+    headings = ("Mode", "Weights, bytes", "Code at most, bytes", "Flash at most, bytes", "Arena, bytes")
+    return Table(headings=headings, rows=rows, numeric=frozenset({1, 2, 3, 4}))
+
+
+MODES_WORDS = (
+    "Computed bounds, nothing of them measured: weights and arena are exact; code is bounded from the generated C, "
+    "and does not show that mode size has it compiled with less unrolling. The runtime and the stack come on top."
+)
+
+
 def placements(candidate: Candidate) -> Table:
     """What lies in the arena: where, how large, and during which layers."""
     rows = tuple(

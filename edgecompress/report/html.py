@@ -54,6 +54,8 @@ class _View:
     arena_chart: str
     arena_words: str
     placements: Table
+    modes: Table
+    modes_words: str
     metrics: Table
     tensors: Table
     environment: Table
@@ -104,6 +106,8 @@ def _view(report: Report, candidate: Candidate) -> _View:
         arena_chart=_charts.arena(candidate),
         arena_words=_tables.arena_words(candidate),
         placements=_tables.placements(candidate),
+        modes=_tables.modes(candidate),
+        modes_words=_tables.MODES_WORDS,
         metrics=_tables.metrics(candidate),
         tensors=_tables.tensors(candidate),
         environment=_tables.environment(report, candidate),

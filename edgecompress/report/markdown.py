@@ -46,6 +46,8 @@ def _candidate(report: Report, candidate: Candidate) -> Iterator[str]:
     void = _run_tables.layers_void(candidate)
     yield from _section("Layers", _tables.layers(candidate), f"{VOID}: {void}." if void else "")
     yield from _section("Arena", _tables.placements(candidate), _tables.arena_words(candidate))
+    if candidate.bundle.modes:
+        yield from _section("Modes", _tables.modes(candidate), _tables.MODES_WORDS)
     yield from _section("Inputs and outputs", _tables.tensors(candidate))
     yield from _section("Made with", _tables.environment(report, candidate))
 

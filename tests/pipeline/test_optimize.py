@@ -79,6 +79,18 @@ def test_mode_size_gives_the_same_bytes_with_fewer_constants(
     assert bundle.manifest.sizes.weights_bytes < 0.85 * default.manifest.sizes.weights_bytes
 
 
+def test_a_bare_metal_bundle_says_what_every_mode_takes(tmp_path: Path) -> None:
+    model = models.load(NETWORKS / "kws_dscnn_int8.onnx")
+
+    manifest = compiler.build(model, targets.load("mps2-an386"), tmp_path / "bundle", optimize="ram").manifest
+
+    modes = {mode.optimize: mode for mode in manifest.modes}
+    assert set(modes) == {"speed", "size", "ram", "balanced"}
+    assert modes["ram"].arena_bytes == manifest.arena.bytes < modes["balanced"].arena_bytes
+    assert modes["ram"].weights_bytes >= manifest.sizes.weights_bytes
+    assert modes["ram"].code_bytes >= manifest.sizes.code_bytes
+
+
 def test_the_mode_is_in_the_report_and_another_mode_compiles_again(tmp_path: Path, edgecompress: Command) -> None:
     network = NETWORKS / "sww_stream_int8.onnx"
 

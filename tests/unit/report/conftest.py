@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from edgecompress.core.bundle import Arena, Layer, Manifest, Placement, Sizes, Vectors
+from edgecompress.core.bundle import Arena, Layer, Manifest, ModeBounds, Placement, Sizes, Vectors
 from edgecompress.core.recipe import Limits
 from edgecompress.core.report import Baseline, Environment, Report, assemble, candidate
 from edgecompress.core.target import Emulator, Memory, Region, Target, Toolchain
@@ -63,6 +63,10 @@ def manifest() -> Manifest:
         model_sha256="ab" * 32,
         layers=tuple(_layer(index, *layer) for index, layer in enumerate(LAYERS)),
         arena=_arena(),
+        modes=(
+            ModeBounds(optimize="size", weights_bytes=26_316, code_bytes=12_800, arena_bytes=8_448),
+            ModeBounds(optimize="balanced", weights_bytes=30_412, code_bytes=12_400, arena_bytes=6_400),
+        ),
         sizes=Sizes(
             flash_bytes=38_200,
             static_ram_bytes=6_400,

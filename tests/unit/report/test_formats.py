@@ -129,7 +129,7 @@ def test_the_page_has_its_charts_and_tables(page: str) -> None:
     seen = outline(page)
 
     assert seen.tags.count("svg") == 3
-    assert seen.tags.count("table") == 8
+    assert seen.tags.count("table") == 9
     assert seen.tags.count("h1") == 1
     assert 'role="img" aria-label="Bar chart: Instructions of each layer, in order of execution"' in page
 
