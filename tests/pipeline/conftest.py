@@ -80,19 +80,19 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Compiled
 
 
 @pytest.fixture(scope="session")
-def interpreted() -> Callable[[Path, Array], Array]:
-    """Run samples through TensorFlow Lite Micro's interpreter; outputs as (n, elements)."""
+def interpreted() -> Callable[..., Array]:
+    """Run samples through TensorFlow Lite Micro's interpreter; its first `outputs` side by side, as (n, elements)."""
     tflite_micro = pytest.importorskip("tflite_micro", reason="tflite-micro is built for Linux on x86-64 only")
 
-    def interpret(path: Path, samples: Array) -> Array:
+    def interpret(path: Path, samples: Array, outputs: int = 1) -> Array:
         interpreter = tflite_micro.runtime.Interpreter.from_file(str(path))
         shape = interpreter.get_input_details(0)["shape"]
-        outputs = []
+        found = []
         for sample in samples:
             interpreter.set_input(sample.reshape(shape), 0)
             interpreter.invoke()
-            outputs.append(interpreter.get_output(0).reshape(-1).copy())
-        return np.stack(outputs)
+            found.append(np.concatenate([interpreter.get_output(i).reshape(-1) for i in range(outputs)]))
+        return np.stack(found)
 
     return interpret
 
