@@ -21,6 +21,7 @@ from edgecompress.core import files as local_files
 from edgecompress.core.errors import StorageError, TransferError, UsageError
 from edgecompress.core.values import Progress
 from edgecompress.deploy._ssh_files import CHUNK_BYTES, shown
+from edgecompress.deploy._ssh_mounts import OTHER_FOLDER, refuse_unusable
 from edgecompress.deploy._ssh_site import Site
 
 KEPT_VERSIONS = 3
@@ -28,7 +29,6 @@ KEPT_VERSIONS = 3
 LONGEST_NAME = 100
 HASH_TIMEOUT_S = 30.0
 SLOWEST_HASH_BYTES_PER_S = 1 << 20
-OTHER_FOLDER = "deploy to another folder: ssh://HOST/FOLDER"
 SPARE_BYTES = 64 * 1024
 """What a link, folders and the file system's own blocks take at most."""
 
@@ -118,7 +118,7 @@ class ModelFolder:
 
     def make(self) -> None:
         """Make the folder and those in it, where the file system lets programs lie and run."""
-        self._check_mount()
+        refuse_unusable(self._site, self._path)
         self._files.make_folder(self._path + b"/versions")
         self._files.make_folder(self._path + b"/staged")
 
@@ -235,28 +235,6 @@ class ModelFolder:
                 f"{self._shown} has {free:,} bytes free; the program needs {need + SPARE_BYTES:,}",
                 hint=f"free some space there, or {OTHER_FOLDER}",
             )
-
-    def _check_mount(self) -> None:
-        """Refuse a file system that cannot be written, or lets nothing on it be executed."""
-        options = self._mount_options()
-        for option, meaning in {b"ro": "it cannot be written", b"noexec": "no program there can be executed"}.items():
-            if option in options:
-                raise StorageError(f"{self._shown} is mounted {option.decode()}: {meaning}", hint=OTHER_FOLDER)
-
-    def _mount_options(self) -> set[bytes]:
-        """The options of the file system that the folder is or would be on (proc(5), /proc/PID/mounts)."""
-        table = self._files.read(b"/proc/self/mounts") or b""
-        folder = self._files.whole_path(self._files.nearest_folder(self._path))
-        best, options = b"", b""
-        for line in table.splitlines():
-            words = line.split(b" ")
-            if len(words) < 4:
-                continue
-            point = re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal[1], 8)]), words[1])
-            inside = point == b"/" or folder == point or folder.startswith(point + b"/")
-            if inside and len(point) >= len(best):
-                best, options = point, words[3]
-        return set(options.split(b","))
 
     @property
     def _shown(self) -> str:
