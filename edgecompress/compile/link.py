@@ -48,9 +48,11 @@ LINUX_FLAGS = (
     "-fno-unwind-tables",
     "-fno-asynchronous-unwind-tables",
     # Vector kernels are written in the order in which registers suffice; gcc 12 would move their loads ahead and then
-    # spill sums. zig's clang knows neither and passes over them.
+    # spill sums. zig's clang knows none of these and passes over them.
     "-fno-schedule-insns",
     "-fno-gcse",
+    "-fno-move-loop-invariants",
+    "-fno-trapping-math",  # nobody looks at exception flags: choices between floats can be made by vectors
 )
 LINUX_LINK_FLAGS = (
     "-static",

@@ -68,6 +68,7 @@ class _Rewriter:
             "relax.nn.avg_pool2d": self._pool,
             "relax.nn.adaptive_avg_pool2d": self._global_average,
             "relax.mean": self._global_average,
+            "relax.matmul": self._computed_product,
             **dict.fromkeys(_BY_NUMBER, self._by_number),
         }
 
@@ -131,6 +132,26 @@ class _Rewriter:
             *([self._as_first(chain.other)] if chain.other is not None else []),
         ]
         self._first[chain.last.var] = self._call(layer, arguments, shape(chain.last.var), chain.members)
+        return True
+
+    def _computed_product(self, binding: relax.VarBinding) -> bool:
+        """A product of two tensors that the network computes, matrix by matrix; its outputs are whole vectors."""
+        data, weights = binding.value.args
+        if not isinstance(data, relax.Var) or not isinstance(weights, relax.Var):
+            return False
+        *batches, rows, inputs = shape(data)
+        outputs = shape(weights)[-1]
+        if not batches or shape(weights)[:-2] != tuple(batches) or outputs % self.layers.core.width:
+            return False
+        layer = Product(
+            window=Window(height=1, width=rows, channels=inputs, kernel=(1, 1)),
+            outputs=outputs,
+            batch=int(np.prod(batches)),
+            computed=True,
+            has_bias=False,
+        )
+        arguments = [self._as_first(data), self._as_first(weights)]
+        self._first[binding.var] = self._call(layer, arguments, shape(binding.var), [binding])
         return True
 
     def _convolution(self, chain: Chain) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from edgecompress.compile import c_text
 from edgecompress.compile.kernels import vector_border
 from edgecompress.compile.kernels.vector_core import PLAIN, Finish, VectorCore, indented, loop, offset, terms
-from edgecompress.compile.kernels.vector_sums import Depth, Tile, choose_tile, tile_text
+from edgecompress.compile.kernels.vector_sums import Depth, Steps, Tile, choose_tile, tile_text
 from edgecompress.compile.kernels.window import Window
 from edgecompress.compile.program import CKernel
 from edgecompress.core.values import Array
@@ -25,7 +25,8 @@ class Product:
     """A convolution, or a matrix product as one of 1x1 over a row of pixels.
 
     `outputs` are output channels of all `groups`; `batch` images lie one after the other. `planes`: the image has
-    channels first. `finish` says what follows a sum.
+    channels first. `computed`: the weights are a matrix (inputs, outputs) for each of the batch that the network
+    computes, read where it lies; outputs are whole vectors then. `finish` says what follows a sum.
     """
 
     window: Window
@@ -33,6 +34,7 @@ class Product:
     groups: int = 1
     batch: int = 1
     planes: bool = False
+    computed: bool = False
     has_bias: bool = True
     finish: Finish = PLAIN
 
@@ -61,7 +63,7 @@ def plan(product: Product, core: VectorCore) -> tuple[Product, Tile]:
 
 def _as_long_rows(product: Product) -> Product:
     """See the pixels of all images as one row where each result sees one pixel."""
-    if not product.window.is_pointwise or (product.planes and product.batch > 1):
+    if not product.window.is_pointwise or (product.batch > 1 and (product.planes or product.computed)):
         return product
     flat = replace(product.window.flattened(), width=product.window.height * product.window.width * product.batch)
     return replace(product, window=flat, batch=1)
@@ -107,6 +109,7 @@ def kernel(name: str, product: Product, core: VectorCore) -> CKernel:
         body += [f"x += {window.height * window.width * window.channels};"]
         results = window.output_height * window.output_width * product.outputs
         body += [f"y += {results};", *([f"z += {results};"] if product.finish.adds else [])]
+        body += [f"w += {product.depth.products * product.outputs};"] if product.computed else []
         body = loop("n", product.batch, body)
     text = "\n".join([f"{c_text.wrapped(f'KERNEL void {name}(', parameters)}) {{", *indented(body), "}", ""])
     return CKernel(name=name, source=text, workspaces=(border.bytes,) if border.copies else ())
@@ -187,9 +190,12 @@ def _tile(product: Product, core: VectorCore, column: _Cut, width: _Cut) -> list
     place |= {"block": block_channels, "group": group_outputs}
     result = column.first * outputs + first
     weights = {"block": block_channels * products, "group": padded_outputs * products}
+    first_weights = first * products
+    if product.computed:
+        weights, first_weights = {"block": block_channels}, first
     lines = [
         f"const float *const from = {inputs};",
-        f"const float *const weights = {at('w', first * products, **weights)};",
+        f"const float *const weights = {at('w', first_weights, **weights)};",
     ]
     if product.has_bias:
         lines += [f"const float *const bias = {at('c', first, block=block_channels, group=padded_outputs)};"]
@@ -200,9 +206,8 @@ def _tile(product: Product, core: VectorCore, column: _Cut, width: _Cut) -> list
         core,
         Tile(pixels=column.size, vectors=width.size),
         product.depth,
-        pixel_step=step,
-        channels=outputs,
-        finish=product.finish,
+        Steps(pixel=step, weights=outputs if product.computed else block_channels, result=outputs),
+        product.finish,
         last=width.last,
         has_bias=product.has_bias,
     )

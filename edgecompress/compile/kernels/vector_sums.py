@@ -87,16 +87,24 @@ def _tile_cost(core: VectorCore, pixels: int, vectors: int, depth: Depth) -> flo
     return segments * (steps * step + rest * single + _LOOP_COST) + _TILE_COST + 3 * pixels * vectors
 
 
-def tile_text(core: VectorCore, tile: Tile, depth: Depth, *, pixel_step: int, channels: int, finish: Finish,
-              last: int, has_bias: bool) -> list[str]:  # fmt: skip
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """Floats between a pixel's inputs and the next one's, between the weights of neighbouring steps, and the results."""
+
+    pixel: int
+    weights: int
+    result: int
+
+
+def tile_text(
+    core: VectorCore, tile: Tile, depth: Depth, steps: Steps, finish: Finish, *, last: int, has_bias: bool
+) -> list[str]:
     """Compute one tile from `from` (inputs), `weights` and `bias` to `to`, with `other` to add.
 
-    Inputs of neighbouring pixels are `pixel_step` floats apart, their results `channels`. Of the last vector only
-    `last` numbers are results, or all where that is 0.
+    Of the last vector only `last` numbers are results, or all where that is 0.
     """
-    weights_step = tile.vectors * core.width
     lines = _start(core, tile, has_bias=has_bias)
-    body = _segment(core, tile, depth.length, pixel_step, weights_step)
+    body = _segment(core, tile, depth.length, steps.pixel, steps.weights)
     address = "from"
     for number, (count, step) in enumerate(depth.taps):
         if count > 1:
@@ -105,7 +113,7 @@ def tile_text(core: VectorCore, tile: Tile, depth: Depth, *, pixel_step: int, ch
     for number, (count, _) in reversed(list(enumerate(depth.taps))):
         body = loop(f"tap{number}", count, body) if count > 1 else body
     lines += ["const float *b = weights;", *body]
-    return lines + _end(core, tile, channels, finish, last)
+    return lines + _end(core, tile, steps.result, finish, last)
 
 
 def _sums(tile: Tile) -> list[tuple[int, int]]:
