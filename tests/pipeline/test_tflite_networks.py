@@ -202,20 +202,49 @@ NETWORKS: dict[str, Network] = {
 }
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_an_operator_gives_the_bytes_of_tflite_micro(
-    name: str, tmp_path: Path, interpreted: Callable[[Path, Array], Array]
-) -> None:
-    path = tmp_path / "net.tflite"
-    path.write_bytes(write(*NETWORKS[name]))
+def side_by_side(networks: dict[str, Network]) -> tuple[bytes, list[str]]:
+    """One network of all of them, which read the same image; and the names of its outputs."""
+    tensors: dict[str, Tensor] = {"x": IMAGE}
+    operators: list[Layer] = []
+    outputs = []
+    for number, (own_tensors, own_layers) in enumerate(networks.values()):
+        names: dict[str | int, str | int] = {name: f"n{number}_{name}" for name in own_tensors}
+        names |= {"x": "x", -1: -1}
+        tensors |= {str(names[name]): tensor for name, tensor in own_tensors.items()}
+        operators += [
+            replace(layer, reads=[names[name] for name in layer.reads], makes=[names[name] for name in layer.makes])
+            for layer in own_layers
+        ]
+        outputs.append(f"n{number}_y")
+    return write(tensors, operators, outputs=outputs), outputs
+
+
+@pytest.fixture(scope="module")
+def computed(
+    tmp_path_factory: pytest.TempPathFactory, interpreted: Callable[..., Array]
+) -> dict[str, tuple[Array, Array]]:
+    """What each network computes, and what TensorFlow Lite Micro does: they are compiled together."""
+    folder = tmp_path_factory.mktemp("networks")
+    path = folder / "net.tflite"
+    content, outputs = side_by_side(NETWORKS)
+    path.write_bytes(content)
     samples = np.random.default_rng(3).integers(-128, 128, (COUNT, *IMAGE.shape[1:])).astype(np.int8)
 
-    bundle = compiler.build(models.load(path), targets.load("host"), tmp_path / "bundle")
-    (found,) = bundle.run_on_host({"x": samples}).values()
+    bundle = compiler.build(models.load(path), targets.load("host"), folder / "bundle")
+    found = bundle.run_on_host({"x": samples})
 
-    wanted = interpreted(path, samples)
+    ours = [found[output].reshape(COUNT, -1) for output in outputs]
+    ends = np.cumsum([values.shape[1] for values in ours])
+    theirs = np.split(interpreted(path, samples, len(outputs)), ends[:-1], axis=1)
+    return dict(zip(NETWORKS, zip(ours, theirs, strict=True), strict=True))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_an_operator_gives_the_bytes_of_tflite_micro(name: str, computed: dict[str, tuple[Array, Array]]) -> None:
+    found, wanted = computed[name]
+
     assert len(np.unique(wanted, axis=0)) > 1, "the inputs make no difference"
-    np.testing.assert_array_equal(found.reshape(COUNT, -1), wanted)
+    np.testing.assert_array_equal(found, wanted)
 
 
 def test_a_float_network_computes_what_tflite_micro_does(
