@@ -19,6 +19,11 @@ ifconfig eth0 10.0.2.15 netmask 255.255.255.0 up
 mkdir /home/pi
 chown 1000:1000 /home/pi
 
-/usr/sbin/sshd -D -e
-echo "the board's SSH server ended"
+/usr/sbin/sshd -D -e &
+until grep -q ':0016 00000000:0000 0A' /proc/net/tcp; do
+    usleep 20000
+done
+# deploy/_board_machine waits for this line.
+echo "the virtual board is ready"
+wait
 poweroff -f

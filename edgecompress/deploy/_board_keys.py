@@ -71,7 +71,7 @@ def free_port() -> int:
 
 
 def wait_until_it_answers(port: int, *, timeout_s: float, still_runs: Callable[[], None], name: str) -> None:
-    """Wait for an SSH server's first bytes: an emulator accepts connections long before the server behind it does.
+    """Wait for an SSH server's first bytes.
 
     `still_runs` raises when what serves the port has ended. Raises UnreachableError after `timeout_s`.
     """

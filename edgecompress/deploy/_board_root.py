@@ -28,8 +28,7 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 AllowUsers pi
 UseDNS no
-# The clock counts instructions and leaps over idle time: no limit in seconds means anything.
-LoginGraceTime 0
+LogLevel ERROR
 MaxStartups 100
 Subsystem sftp /usr/lib/openssh/sftp-server
 """

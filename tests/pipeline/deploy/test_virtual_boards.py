@@ -22,7 +22,7 @@ from edgecompress.core.bundle import Bundle
 from edgecompress.core.device import Device
 from edgecompress.core.errors import ConfigError, ToolFailedError, UnreachableError, WrongDeviceError
 from edgecompress.core.values import no_progress
-from edgecompress.deploy import _board_image, _board_imitation, _board_namespace, loop, vm
+from edgecompress.deploy import _board_image, _board_imitation, _board_machine, _board_namespace, loop, vm
 from edgecompress.deploy._board_scratch import Scratch
 from edgecompress.deploy._board_server import Server
 from edgecompress.deploy._board_view import LoopBoard
@@ -235,6 +235,21 @@ def test_a_whole_board_counts_instructions_and_has_a_system_of_its_own(
     assert (facts.machine, facts.cpu, facts.cores) == ("aarch64", "cortex-a72", 1)
     assert 400 * MIB < (facts.ram_bytes or 0) < 512 * MIB
     assert processes_of(folder) == set()
+
+
+def test_a_whole_board_that_does_not_come_up_says_why(
+    toy_bundle: ToyBundle, scratch: Path, image: _board_image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = toy_bundle("rpi4")
+    with pytest.raises(UnreachableError) as caught:
+        vm.connect(targets.load("rpi4"), "rpi4", emulator_args=("-no-such-option",)).install(bundle)
+    assert caught.value.message == "the virtual board ended with exit code 1"
+    assert "-no-such-option: invalid option" in (caught.value.hint or "")
+    monkeypatch.setattr(_board_machine, "BOOT_TIMEOUT_S", 0.0)
+    with pytest.raises(UnreachableError) as caught:
+        vm.connect(targets.load("rpi4"), "rpi4").install(bundle)
+    assert caught.value.message == "the virtual board was not up after 0 s"
+    assert list(scratch.iterdir()) == []
 
 
 def test_a_killed_client_takes_the_whole_board_with_it(
