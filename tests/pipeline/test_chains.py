@@ -1,4 +1,4 @@
-"""Layers row by row: drawn chains of convolutions give the bytes of their layers' definitions, in every family.
+"""Layers row by row: drawn chains of convolutions and pools give their definitions' bytes, in every family.
 
 The C is built for this machine, with the sanitizers: once with every tensor apart and poison between them, once with
 the outputs in the place of the inputs.
@@ -7,6 +7,7 @@ the outputs in the place of the inputs.
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,16 @@ from poisoned_arena import build, poison_source, spread
 from edgecompress.compile import assemble
 from edgecompress.compile.integer import in_place, layers
 from edgecompress.compile.integer.emit import emit
-from edgecompress.compile.integer.layers import Chain, Clamp, Convolution, Network, Value
+from edgecompress.compile.integer.layers import (
+    AveragePool,
+    Chain,
+    Clamp,
+    Convolution,
+    MaxPool,
+    Network,
+    Value,
+    Windowed,
+)
 from edgecompress.compile.kernels import row_chain
 from edgecompress.compile.kernels.window import Window
 from edgecompress.compile.program import Program
@@ -76,12 +86,32 @@ def draw_layer(random: np.random.Generator, source: Value, name: str) -> Convolu
     )
 
 
+def draw_pool(random: np.random.Generator, source: Value, name: str) -> AveragePool | MaxPool:
+    """Draw a pool whose windows all see a pixel; an average, over no rows beyond the image."""
+    height, width, channels = source.shape
+    taps, columns = int(random.integers(1, min(height, 3) + 1)), int(random.integers(1, min(width, 2) + 1))
+    kind = (AveragePool, MaxPool)[int(random.integers(2))]
+    stride = int(random.integers(1, taps + 1))
+    above = int(random.integers(0, taps - stride + 1)) if kind is MaxPool else 0
+    window = Window(
+        height=height,
+        width=width,
+        channels=channels,
+        kernel=(taps, columns),
+        stride=(stride, columns),
+        padding=(above, 0, taps - 1 if kind is MaxPool else 0, 0),
+    )
+    output = replace(source, name=name, shape=(window.output_height, window.output_width, channels))
+    return kind(inputs=(source,), output=output, nodes=(name,), window=window, clamp=Clamp(low=-100, high=100))
+
+
 def draw_chain(random: np.random.Generator, name: str) -> Chain:
-    shape = tuple(random.integers(low, high) for low, high in ((5, 16), (1, 9), (1, 20)))
+    shape = tuple(int(random.integers(low, high)) for low, high in ((5, 16), (1, 9), (1, 20)))
     value = Value(name=f"{name}_in", shape=shape, scale=0.5, zero_point=int(random.integers(-128, 128)))
-    stages: list[Convolution] = []
+    stages: list[Windowed] = []
     for number in range(int(random.integers(2, 5))):
-        stages.append(draw_layer(random, value, f"{name}_{number}"))
+        draw = draw_pool if number and random.random() < 0.3 else draw_layer
+        stages.append(draw(random, value, f"{name}_{number}"))
         value = stages[-1].output
     heights = range(1, value.shape[0] + 1)
     divisors = [rows for rows in heights if value.shape[0] % rows == 0]

@@ -6,10 +6,12 @@ as a whole (passes.py, dead_channels.py, chains.py) works on the layers, between
 
 from __future__ import annotations
 
+from edgecompress.compile.assemble import lower_and_plan
 from edgecompress.compile.frontend import Imported
 from edgecompress.compile.integer import chains, float_parts, passes
 from edgecompress.compile.integer.dead_channels import drop_dead_channels
 from edgecompress.compile.integer.emit import emit
+from edgecompress.compile.integer.layers import Chain
 from edgecompress.compile.integer.matching import match
 from edgecompress.compile.program import Program
 from edgecompress.core.target import Target
@@ -25,6 +27,11 @@ def to_program(imported: Imported, model: Model, target: Target, optimize: Optim
     """
     network = passes.fuse_clamps(passes.drop_unused(passes.fold_pads(match(imported, model))))
     network = drop_dead_channels(network)
-    if optimize == "ram":
-        network = chains.fuse(network)
-    return emit(network, target.features, optimize, float_parts.lower(network, target))
+    parts = float_parts.lower(network, target)
+    program = emit(network, target.features, optimize, parts)
+    fused = chains.fuse(network) if optimize == "ram" else network
+    if not any(isinstance(layer, Chain) for layer in fused.layers):
+        return program
+    by_rows = emit(fused, target.features, optimize, parts)
+    # The choice of chains knows no kernel's workspaces; the plan of the arena does.
+    return min(by_rows, program, key=lambda each: lower_and_plan(each).arena.bytes)

@@ -1,4 +1,4 @@
-"""Which layers run row by row, for the smallest peak of the memory: chains of convolutions around the peak."""
+"""Which layers run row by row, for the smallest peak of the memory: convolutions and pools around the peak."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterator
 
 from edgecompress.compile.integer import in_place
-from edgecompress.compile.integer.layers import Chain, Convolution, Layer, Network
+from edgecompress.compile.integer.layers import AveragePool, Chain, Convolution, Layer, MaxPool, Network, Windowed
 from edgecompress.compile.kernels import row_chain
 from edgecompress.compile.memory import ALIGNMENT
 
@@ -62,13 +62,16 @@ def _chain(network: Network, begin: int, end: int) -> Chain | None:
     )
 
 
-def _stages(layer: Layer) -> tuple[Convolution, ...]:
+def _stages(layer: Layer) -> tuple[Windowed, ...]:
     """The layers that a layer can be in a chain: none when it cannot be in one."""
     if isinstance(layer, Chain):
         return layer.stages
-    if not isinstance(layer, Convolution) or not row_chain.can_link(layer.window):
+    if not isinstance(layer, Convolution | AveragePool | MaxPool) or not row_chain.can_link(layer.window):
         return ()
-    row_bytes = layer.window.output_width * len(layer.weights)
+    top, _, bottom, _ = layer.window.padding
+    if isinstance(layer, AveragePool) and (top or bottom):  # its kernel counts the rows that lie on the image
+        return ()
+    row_bytes = layer.output.elements // layer.window.output_height
     return (layer,) if row_bytes % ALIGNMENT == 0 else ()
 
 

@@ -8,10 +8,11 @@ from dataclasses import replace
 from edgecompress.compile import frontend, quantized
 from edgecompress.compile.chain import Chain, Stage
 from edgecompress.compile.integer import layers
+from edgecompress.compile.integer.choices import CHOICES
 from edgecompress.compile.integer.chosen import Chosen
 from edgecompress.compile.kernels import epilogue, families
 from edgecompress.compile.kernels.in_place import choose as bands_in_place
-from edgecompress.compile.kernels.product import Kernel, Product
+from edgecompress.compile.kernels.product import Product
 from edgecompress.compile.kernels.row_chain import Band
 from edgecompress.compile.kernels.small_product import choose as smallest_parts
 from edgecompress.compile.kernels.window import Window
@@ -40,23 +41,24 @@ def convolution_in_place(layer: layers.Convolution, features: Collection[str]) -
 
 
 def chain(layer: layers.Chain, features: Collection[str], replaced: str | None) -> Chosen:
-    """Compute several convolutions row by row."""
+    """Compute several convolutions and pools row by row."""
     plan = layer.plan
-    kernels: list[Kernel] = []
+    chosen: list[Chosen] = []
     stages: list[Stage] = []
-    for convolution, band in zip(layer.stages, plan.bands, strict=True):
-        product = replace(_product(convolution, convolution.window, convolution.groups), window=band.window)
-        kernels.append(families.choose(product, features))
-        stages.append(_stage(convolution, product, band, kernels[-1]))
+    for part, band in zip(layer.stages, plan.bands, strict=True):
+        small = replace(part, window=band.window)
+        if isinstance(small, layers.Convolution):
+            chosen.append(convolution(small, features))
+        else:
+            chosen.append(CHOICES[type(small)](small))
+        stages.append(_stage(part, band, chosen[-1]))
     return Chosen(
-        op="conv2d_chain",
-        name=kernels[0].name,
-        build=kernels[0].build,
-        others={kernel.name: kernel.build for kernel in kernels},
+        op="chain",
+        name=chosen[0].name,
+        build=chosen[0].build,
+        others={each.name: each.build for each in chosen},
         constants={
-            f"{role}{number}": values
-            for number, kernel in enumerate(kernels)
-            for role, values in kernel.constants.items()
+            f"{role}{number}": values for number, each in enumerate(chosen) for role, values in each.constants.items()
         },
         inputs=layer.inputs,
         cut=Chain(
@@ -70,16 +72,16 @@ def chain(layer: layers.Chain, features: Collection[str], replaced: str | None) 
     )
 
 
-def _stage(convolution: layers.Convolution, product: Product, band: Band, kernel: Kernel) -> Stage:
+def _stage(layer: layers.Windowed, band: Band, chosen: Chosen) -> Stage:
     return Stage(
-        kernel=kernel.name,
-        scalars=tuple(int(scalar) for scalar in kernel.scalars),
+        kernel=chosen.name,
+        scalars=tuple(int(scalar) for scalar in chosen.scalars),
         rows=band.rows,
         step=band.step,
         first=band.first,
         row_bytes=band.row_bytes,
-        image_rows=convolution.window.height,
-        beyond=product.input_zero,
+        image_rows=layer.window.height,
+        beyond=layer.inputs[0].zero_point if isinstance(layer, layers.Convolution) else quantized.INT8_MIN,
     )
 
 

@@ -101,24 +101,6 @@ class Convolution(Product):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chain(Layer):
-    """Convolutions that run row by row, each the only reader of the one before it; `rows` of the last one at a time."""
-
-    stages: tuple[Convolution, ...]
-    rows: int = 1
-
-    @property
-    def macs(self) -> int:
-        """How many products are summed."""
-        return sum(stage.macs for stage in self.stages)
-
-    @property
-    def plan(self) -> RowChain:
-        """What is kept of every stage's input, and in which order."""
-        return row_chain.plan([stage.window for stage in self.stages], len(self.stages[-1].weights), self.rows)
-
-
-@dataclass(frozen=True, kw_only=True)
 class FullyConnected(Product):
     """`rows` vectors times a matrix; `weights` is (output, input)."""
 
@@ -177,6 +159,29 @@ class MaxPool(Layer):
 
     window: Window
     clamp: Clamp
+
+
+Windowed = Convolution | AveragePool | MaxPool
+"""Layers whose window slides over an image."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chain(Layer):
+    """Layers that run row by row, each the only reader of the one before it; `rows` of the last one at a time."""
+
+    stages: tuple[Windowed, ...]
+    rows: int = 1
+
+    @property
+    def macs(self) -> int:
+        """How many products are summed."""
+        return sum(stage.macs for stage in self.stages)
+
+    @property
+    def plan(self) -> RowChain:
+        """What is kept of every stage's input, and in which order."""
+        windows = [stage.window for stage in self.stages]
+        return row_chain.plan(windows, self.output.elements // windows[-1].output_height, self.rows)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,8 +70,8 @@ def can_link(window: Window) -> bool:
     return 0 <= window.padding[0] <= shared and window.output_height >= 1
 
 
-def plan(windows: Sequence[Window], outputs: int, rows: int) -> RowChain:
-    """Plan layers that all `can_link`, the last with so many output channels; `rows` divides its output's height."""
+def plan(windows: Sequence[Window], output_row_bytes: int, rows: int) -> RowChain:
+    """Plan layers that all `can_link`, by the last one's row of output; `rows` divides its output's height."""
     bands: list[Band] = []
     made, lead, warm_up = rows, 0, 0
     for window in reversed(windows):
@@ -83,12 +83,11 @@ def plan(windows: Sequence[Window], outputs: int, rows: int) -> RowChain:
         # The rows above the image have to enter before the first output is made.
         warm_up = max(warm_up, math.ceil((first + window.padding[0]) / step))
         made, lead = step, first
-    last = windows[-1]
     return RowChain(
         bands=tuple(bands),
-        turns=last.output_height // rows,
+        turns=windows[-1].output_height // rows,
         warm_up=warm_up,
-        output_bytes=rows * last.output_width * outputs,
+        output_bytes=rows * output_row_bytes,
     )
 
 

@@ -84,13 +84,13 @@ def test_a_layer_runs_ahead_by_the_rows_below_that_the_next_one_sees() -> None:
     first = Window(height=96, width=96, channels=3, kernel=(3, 3), stride=(2, 2), padding=(0, 0, 1, 1))
     second = Window(height=48, width=48, channels=8, kernel=(3, 3), padding=(1, 1, 1, 1))
 
-    plan = row_chain.plan([first, second], 8, 1)
+    plan = row_chain.plan([first, second], 48 * 8, 1)
 
     assert [(band.rows, band.step, band.first) for band in plan.bands] == [(3, 2, 3), (3, 1, 1)]
     assert (plan.turns, plan.warm_up, plan.output_bytes) == (48, 2, 48 * 8)
     assert plan.room == 3 * 288 + 3 * 384
     assert plan.fits_in_place(96)
-    assert not row_chain.plan([second, second], 16, 1).fits_in_place(48)
+    assert not row_chain.plan([second, second], 48 * 16, 1).fits_in_place(48)
 
 
 def test_the_function_moves_all_bands_before_it_fills_any() -> None:
