@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from edgecompress.compile import c_dsp, c_dsp_depthwise, c_dsp_multiply, c_math, c_mve, c_text, c_vector, chain, narrow
+from edgecompress.compile import (
+    c_dsp,
+    c_dsp_depthwise,
+    c_dsp_multiply,
+    c_math,
+    c_mve,
+    c_text,
+    c_vector,
+    chain,
+    narrow,
+    threads,
+)
 from edgecompress.compile.emit_weights import constant_names
 from edgecompress.compile.memory import ALIGNMENT, workspace_name
 from edgecompress.core.bundle import Arena
@@ -86,7 +97,7 @@ def _model_source(program: Program, kernels: Mapping[str, CKernel], arena: Arena
     functions = "\n".join(kernels[name].source for name in dict.fromkeys(names))
     functions = c_dsp_depthwise.definitions(functions) + c_dsp_multiply.definitions(functions) + functions
     functions = narrow.definitions(functions) + chain.definitions(functions) + functions
-    functions = c_vector.definitions(functions) + functions
+    functions = c_text.definitions(threads.DEFINITIONS, functions) + c_vector.definitions(functions) + functions
     functions = c_math.definitions(functions) + c_dsp.definitions(functions) + c_mve.definitions(functions) + functions
     constants = constant_names(program)
     layers = "\n".join(

@@ -81,10 +81,12 @@ class CKernel:
     """A kernel as C text, a static function.
 
     Its parameters are pointers to the call's arguments and output, then the scalars, then one pointer a workspace;
-    `workspaces` holds the workspaces' sizes in bytes, `calls` the kernels that it calls.
+    `workspaces` holds the workspaces' sizes in bytes, `calls` the kernels that it calls. `spreads`: no turn of an
+    outermost loop reads or writes what another one writes, so that threads can share them (threads.py).
     """
 
     name: str
     source: str
     workspaces: tuple[int, ...]
     calls: tuple[str, ...] = ()
+    spreads: bool = False

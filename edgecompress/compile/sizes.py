@@ -12,12 +12,13 @@ from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
+from edgecompress.compile import threads
 from edgecompress.core.bundle import Layer, Sizes
 
 if TYPE_CHECKING:
     from edgecompress.compile.program import Call, Program
 
-_CLONE_SUFFIX = re.compile(r"\.(constprop|isra|part|cold|lto_priv)\b.*$")
+_CLONE_SUFFIX = re.compile(rf"\.(constprop|isra|part|cold|lto_priv)\b.*$|{threads.PART}\d+$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +66,7 @@ def read_footprint(program: Path) -> Footprint:
 
 
 def function_of(symbol: str) -> str:
-    """The function that a symbol belongs to: gcc gives parts and specialised copies of one a suffix."""
+    """The function that a symbol belongs to: parts and specialised copies of one have a suffix, gcc's and our own."""
     return _CLONE_SUFFIX.sub("", symbol)
 
 

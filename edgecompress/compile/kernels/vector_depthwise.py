@@ -119,7 +119,7 @@ def kernel(name: str, layer: Depthwise, core: VectorCore) -> CKernel:
         body += [f"z += {results};"] if layer.finish.adds else []
         body = loop("n", layer.batch, body)
     text = "\n".join([f"{c_text.wrapped(f'KERNEL void {name}(', parameters)}) {{", *indented(body), "}", ""])
-    return CKernel(name=name, source=text, workspaces=(border.bytes,) if border.copies else ())
+    return CKernel(name=name, source=text, workspaces=(border.bytes,) if border.copies else (), spreads=True)
 
 
 def _image(layer: Depthwise, core: VectorCore) -> list[str]:

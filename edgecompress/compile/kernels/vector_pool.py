@@ -35,7 +35,7 @@ def kernel(name: str, pool: Pool, core: VectorCore) -> CKernel:
         body += [f"x += {window.height * window.width * window.channels};", f"y += {results};"]
         body = loop("n", pool.batch, body)
     head = f"KERNEL void {name}(const float *restrict x, float *restrict y) {{"
-    return CKernel(name=name, source="\n".join([head, *indented(body), "}", ""]), workspaces=())
+    return CKernel(name=name, source="\n".join([head, *indented(body), "}", ""]), workspaces=(), spreads=True)
 
 
 def _bounds(axis: str, extent: int, taps: int, stride: int, dilation: int, before: int) -> list[str]:

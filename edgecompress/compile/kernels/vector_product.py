@@ -112,7 +112,7 @@ def kernel(name: str, product: Product, core: VectorCore) -> CKernel:
         body += [f"w += {product.depth.products * product.outputs};"] if product.computed else []
         body = loop("n", product.batch, body)
     text = "\n".join([f"{c_text.wrapped(f'KERNEL void {name}(', parameters)}) {{", *indented(body), "}", ""])
-    return CKernel(name=name, source=text, workspaces=(border.bytes,) if border.copies else ())
+    return CKernel(name=name, source=text, workspaces=(border.bytes,) if border.copies else (), spreads=True)
 
 
 def _rows(product: Product, tile: Tile, core: VectorCore) -> list[str]:

@@ -1,0 +1,94 @@
+"""Outermost loops of kernels, as functions for the threads of a device."""
+
+from __future__ import annotations
+
+import re
+
+from edgecompress.compile import c_text, threads
+from edgecompress.compile.program import CKernel
+
+SOURCE = """\
+KERNEL void dense(
+    const float *restrict x, const float *restrict w, float *restrict y, float *restrict image) {
+  for (uint32_t row = 0; row < 4u; ++row) {
+    copy_floats(image + row * 6u, x + row * 4u, 4u);
+  }
+  const float *const in = image;
+  {
+    for (uint32_t tile = 0; tile < 9u; ++tile) {
+      for (uint32_t k = 0; k < 8u; ++k) {
+        y[tile] += in[tile] * w[k];
+      }
+    }
+    y[9] = in[9];
+  }
+}
+"""
+
+
+def spread(source: str, *, spreads: bool = True) -> str:
+    return threads.spread(CKernel(name="dense", source=source, workspaces=(96,), spreads=spreads)).source
+
+
+def test_an_outermost_loop_becomes_a_function_of_a_range_of_its_turns() -> None:
+    assert (
+        spread(SOURCE)
+        == """\
+struct dense__part0 {
+  const float *w;
+  float *y;
+  const float *in;
+};
+
+static void dense__part0(uint32_t begin, uint32_t end, void *context) {
+  const struct dense__part0 *const known = context;
+  const float *restrict w = known->w;
+  float *restrict y = known->y;
+  const float *restrict in = known->in;
+  for (uint32_t tile = begin; tile < end; ++tile) {
+    for (uint32_t k = 0; k < 8u; ++k) {
+      y[tile] += in[tile] * w[k];
+    }
+  }
+}
+
+KERNEL void dense(
+    const float *restrict x, const float *restrict w, float *restrict y, float *restrict image) {
+  for (uint32_t row = 0; row < 4u; ++row) {
+    copy_floats(image + row * 6u, x + row * 4u, 4u);
+  }
+  const float *const in = image;
+  {
+    {
+      struct dense__part0 known = {w, y, in};
+      edgert_split(dense__part0, &known, 9u);
+    }
+    y[9] = in[9];
+  }
+}
+"""
+    )
+
+
+def test_the_kernel_keeps_its_name_and_parameters() -> None:
+    assert c_text.parameters(spread(SOURCE)) == c_text.parameters(SOURCE)
+
+
+def test_a_kernel_whose_turns_depend_on_each_other_stays_as_it_is() -> None:
+    assert spread(SOURCE, spreads=False) == SOURCE
+
+
+def test_a_loop_that_moves_a_pointer_stays() -> None:
+    moving = SOURCE.replace("y[tile] += in[tile] * w[k];", "y += 1;")
+    assert spread(moving) == moving
+
+
+def test_a_loop_inside_a_block_with_a_variable_of_its_own_stays() -> None:
+    inside = SOURCE.replace("  {\n    for (uint32_t tile", "  {\n    const uint32_t group = 0;\n    for (uint32_t tile")
+    assert spread(inside) == inside
+
+
+def test_only_what_is_spread_needs_the_threads() -> None:
+    assert c_text.definitions(threads.DEFINITIONS, SOURCE) == ""
+    assert c_text.definitions(threads.DEFINITIONS, spread(SOURCE)) == '#include "edgert_parallel.h"\n\n'
+    assert re.search(r"edgert_split\(", spread(SOURCE))
