@@ -10,7 +10,7 @@ from edgecompress.core.errors import UnreachableError
 from edgecompress.deploy import _board_cpio, _board_keys
 from edgecompress.deploy._board_image import Image
 from edgecompress.deploy._board_keys import HOST, Keys
-from edgecompress.deploy._board_scratch import Scratch
+from edgecompress.deploy._board_scratch import Scratch, refused_writes_explained
 from edgecompress.deploy._child import Child
 from edgecompress.deploy._ssh_endpoint import Endpoint
 from edgecompress.deploy.qemu import COUNT_INSTRUCTIONS, UART_ON_STDIN_SOCKET
@@ -39,15 +39,18 @@ class Machine:
     def __init__(self, image: Image, cpu: str, emulator_args: tuple[str, ...]) -> None:
         """Start it and wait until its SSH server answers.
 
-        Raises MissingToolError without QEMU, UnreachableError when the emulator ends or the board is not up in time.
+        Raises MissingToolError without QEMU, UnreachableError when the emulator ends or the board is not up in time,
+        StorageError when its folder cannot be written.
         """
-        self._scratch = Scratch()
+        with refused_writes_explained():
+            self._scratch = Scratch()
         self._image = image
         self._cpu = cpu
         self._emulator_args = emulator_args
         self._child: Child | None = None
         try:
-            self.endpoint = self._boot()
+            with refused_writes_explained():
+                self.endpoint = self._boot()
         except BaseException:
             self.close()
             raise

@@ -7,11 +7,27 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from edgecompress.core.errors import StorageError
 
 PREFIX = "edgecompress-board-"
 YOUNGEST_ABANDONED_S = 60.0
 """A folder younger than this may be one that its process has not locked yet."""
+
+
+@contextmanager
+def refused_writes_explained() -> Iterator[None]:
+    """Turn what the file system refuses (full, read-only, not permitted) into StorageError."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {error.filename or tempfile.gettempdir()}: {error.strerror}",
+            hint="free some space there, or name other folders: TMPDIR and XDG_CACHE_HOME",
+        ) from error
 
 
 class Scratch:

@@ -14,7 +14,7 @@ from edgecompress.core import tools
 from edgecompress.core.errors import UsageError
 from edgecompress.deploy import _board_keys
 from edgecompress.deploy._board_keys import HOST, Keys
-from edgecompress.deploy._board_scratch import Scratch
+from edgecompress.deploy._board_scratch import Scratch, refused_writes_explained
 from edgecompress.deploy._child import Child
 from edgecompress.deploy._ssh_endpoint import Endpoint
 
@@ -34,15 +34,18 @@ class Server:
     def __init__(self, emulator: Sequence[str | Path], machine: str, folder: Path) -> None:
         """Start it and wait until it answers.
 
-        Raises MissingToolError without sshd, UsageError for a user without a name, UnreachableError when it gives up.
+        Raises MissingToolError without sshd, UsageError for a user without a name, UnreachableError when it gives up,
+        StorageError when its folders cannot be written.
         """
-        self._scratch = Scratch()
+        with refused_writes_explained():
+            self._scratch = Scratch()
         self._child: Child | None = None
         self.runner = self._scratch.folder / RUNNER
         try:
-            _write_runner(self.runner, emulator)
-            folder.mkdir(parents=True, exist_ok=True)
-            self.endpoint = self._start(machine, folder)
+            with refused_writes_explained():
+                _write_runner(self.runner, emulator)
+                folder.mkdir(parents=True, exist_ok=True)
+                self.endpoint = self._start(machine, folder)
         except BaseException:
             self.close()
             raise

@@ -12,9 +12,17 @@ import pytest
 from edgecompress.core import target as targets
 from edgecompress.core.board import Answer
 from edgecompress.core.device import Device
-from edgecompress.core.errors import ConfigError, MissingToolError, UnreachableError, UsageError, WrongDeviceError
+from edgecompress.core.errors import (
+    ConfigError,
+    MissingToolError,
+    StorageError,
+    UnreachableError,
+    UsageError,
+    WrongDeviceError,
+)
 from edgecompress.core.values import no_progress
 from edgecompress.deploy import _board_cpio, _board_image, _board_keys, _board_namespace, loop, vm
+from edgecompress.deploy._board_server import Server
 from edgecompress.deploy._board_view import LoopBoard
 from edgecompress.deploy._probe import fitting_targets, probe, refuse_wrong_board
 
@@ -138,6 +146,17 @@ def test_without_mmdebstrap_nothing_is_built(monkeypatch: pytest.MonkeyPatch, tm
     assert caught.value.message == "mmdebstrap is not installed or not on PATH"
     assert caught.value.hint == "on Debian or Ubuntu: sudo apt-get install mmdebstrap"
     assert [path.name for path in (tmp_path / "edgecompress" / "virtual-board").iterdir()] == ["lock"]
+
+
+def test_a_folder_that_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError) as caught:
+        Server(["qemu"], "aarch64", tmp_path / "file" / "board")
+    assert caught.value.message == f"cannot write {tmp_path}/file/board: Not a directory"
+    assert caught.value.hint == "free some space there, or name other folders: TMPDIR and XDG_CACHE_HOME"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_board_that_never_answers_is_given_up() -> None:
