@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import quote_from_bytes
 
 from edgecompress.core import files as local_files
-from edgecompress.core.errors import StorageError, TransferError, UsageError
+from edgecompress.core.errors import ConfigError, StorageError, TransferError, UsageError
 from edgecompress.core.values import Progress
 from edgecompress.deploy._ssh_files import CHUNK_BYTES, shown
 from edgecompress.deploy._ssh_mounts import OTHER_FOLDER, refuse_unusable
@@ -32,6 +32,7 @@ SLOWEST_HASH_BYTES_PER_S = 1 << 20
 SPARE_BYTES = 64 * 1024
 """What a link, folders and the file system's own blocks take at most."""
 
+_BUILD_ID = re.compile(r"[0-9a-f]{32}")
 _VERSION = re.compile(r"([0-9a-f]{32})-([0-9a-f]{64})")
 
 
@@ -62,7 +63,9 @@ class Program:
 
     @classmethod
     def of(cls, path: Path, build_id: str) -> Program:
-        """Look at a file."""
+        """Look at a file. Raises ConfigError when the build id is none: it becomes a file's name."""
+        if not _BUILD_ID.fullmatch(build_id):
+            raise ConfigError(f"{build_id!r} is no build id: 32 hexadecimal digits", hint="compile again")
         return cls(path=path, build_id=build_id, sha256=local_files.sha256(path), size=path.stat().st_size)
 
     @property
@@ -144,9 +147,10 @@ class ModelFolder:
     def accept(self, program: Program) -> None:
         """Take a placed program into use: a version, and the current one. Drops the oldest versions."""
         before = self.versions()
-        if any(version.is_current and version.name == program.name for version in before):
+        is_new = self._files.size(self._staged(program.name)) is not None
+        if not is_new and any(version.is_current and version.name == program.name for version in before):
             return
-        if self._files.size(self._staged(program.name)) is not None:
+        if is_new:
             self._files.rename(self._staged(program.name), self._version(program.name))
         newest_s = max((version.changed_s for version in before), default=0)
         self._files.set_changed_s(self._version(program.name), max(int(time.time()), newest_s + 1))

@@ -14,7 +14,7 @@ from ssh_server import SshServer
 from edgecompress.core import target as targets
 from edgecompress.core.bundle import Bundle
 from edgecompress.core.device import Device
-from edgecompress.core.errors import EdgecompressError, StorageError, TransferError
+from edgecompress.core.errors import ConfigError, EdgecompressError, StorageError, TransferError
 from edgecompress.core.values import Progress, no_progress
 from edgecompress.deploy.ssh import SshLink
 
@@ -171,3 +171,23 @@ def test_a_part_that_is_not_the_beginning_of_the_program_is_not_continued(
     deploy(ssh_server, new, lambda *step: steps.append(step))
     assert steps[0] == ("upload", 0, len(program))
     assert list(staged.iterdir()) == []
+
+
+def test_a_version_that_the_disk_damaged_is_replaced(ssh_server: SshServer, two_builds: tuple[Bundle, Bundle]) -> None:
+    bundle = two_builds[0]
+    deploy(ssh_server, bundle)
+    current = ssh_server.board / "toy" / "current"
+    with current.open("r+b") as file:
+        file.write(b"not an ELF file")
+    deploy(ssh_server, bundle)
+    assert current.read_bytes() == bundle.program.read_bytes()
+    assert list((ssh_server.board / "toy" / "staged").iterdir()) == []
+
+
+def test_a_build_id_that_is_a_path_is_refused(ssh_server: SshServer, two_builds: tuple[Bundle, Bundle]) -> None:
+    bundle = two_builds[0]
+    manifest = bundle.manifest.model_copy(update={"build_id": "../../../tmp/x"})
+    with pytest.raises(ConfigError) as caught:
+        deploy(ssh_server, Bundle(folder=bundle.folder, manifest=manifest))
+    assert caught.value.message == "'../../../tmp/x' is no build id: 32 hexadecimal digits"
+    assert list(ssh_server.board.iterdir()) == []
