@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgecompress.compile import narrow
 from edgecompress.compile.kernels.product import Kernel, Product
@@ -23,6 +24,9 @@ LEAST_SAVING = 1024
 """Bytes that packed weights must save: the functions take a part of it."""
 LEAST_SHARE = 1 / 8
 """What they must save of a layer: unpacking weights takes more instructions than multiplying by them."""
+
+END: NDArray[np.uint32] = np.zeros(1, np.uint32)
+"""Ends packed weights: an array of C needs an element, and weights of zero take none."""
 
 Cut = tuple[Kernel, Parts]
 
@@ -63,7 +67,7 @@ def _packed(product: Product, family: Callable[[Product], Kernel]) -> Cut | None
     tables = np.concatenate([kernel.constants["table"].reshape(-1) for kernel in kernels])
     constants, scalars, one_scale = _one_scale(kernels) or ({"table": tables}, [], None)
     words, heads = zip(*(narrow.pack(kernel.constants["weights"]) for kernel in kernels), strict=True)
-    weights = {"weights": np.concatenate(words), "heads": np.concatenate(heads)}
+    weights = {"weights": np.concatenate([*words, END]), "heads": np.concatenate(heads)}
     kernel = replace(kernels[0], constants={**weights, **constants}, scalars=[*kernels[0].scalars, *scalars])
     return kernel, replace(parts, one_scale=one_scale, packed=True)
 
