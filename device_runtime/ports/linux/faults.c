@@ -41,7 +41,8 @@ static uint8_t alternate_stack[ALTERNATE_STACK_BYTES];
 
 static edgert_fault_kind kind_of(int number) {
     switch (number) {
-    case SIGILL: return EDGERT_FAULT_ILLEGAL_INSTRUCTION;
+    case SIGILL:
+    case SIGTRAP: return EDGERT_FAULT_ILLEGAL_INSTRUCTION; /* the compiler's trap is a breakpoint on aarch64 */
     case SIGSEGV: return EDGERT_FAULT_BAD_ADDRESS;
     case SIGBUS: return EDGERT_FAULT_BUS;
     case SIGFPE: return EDGERT_FAULT_ARITHMETIC;
@@ -122,7 +123,7 @@ void edgert_faults_use_stack(void *low, size_t bytes) {
 }
 
 void edgert_faults_install(void) {
-    static const int fatal[] = {SIGILL, SIGSEGV, SIGBUS, SIGFPE, SIGABRT};
+    static const int fatal[] = {SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGABRT};
     const kernel_action action = {
         .handle = handle,
         .flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | RESTORER_FLAG,
