@@ -132,10 +132,11 @@ def test_a_program_starts_anew(name: str, toy_bundle: ToyBundle, own_cache: Path
         assert device.run(SAMPLE).outputs["sums"].tolist() == SUMS
 
 
+@pytest.mark.parametrize("name", ["rpi2", "rpi4"])
 @needs_namespace
-def test_a_program_that_fails_tells_where(toy_bundle: ToyBundle, own_cache: Path) -> None:
-    bundle = toy_bundle("rpi2", TOY_FAULT=UNDEFINED_INSTRUCTION)
-    with loop.connect(targets.load("rpi2"), "rpi2") as device, pytest.raises(UnreachableError) as caught:
+def test_a_program_that_fails_tells_where(name: str, toy_bundle: ToyBundle, own_cache: Path) -> None:
+    bundle = toy_bundle(name, TOY_FAULT=UNDEFINED_INSTRUCTION)
+    with loop.connect(targets.load(name), name) as device, pytest.raises(UnreachableError) as caught:
         device.install(bundle)
     assert "stopped with illegal instruction fault in layer 1 (sum_quarters)" in caught.value.message
 
