@@ -18,6 +18,9 @@ LEAST_MACS = 100_000
 """A layer of fewer is done before another core has woken up."""
 
 DEFINITIONS = {"edgert_split": '#include "edgert_parallel.h"\n'}
+FEW_TURNS = 8
+"""A loop of fewer would leave cores without work: the one inside it is spread instead, where it has more."""
+
 PART = "__part"
 """Stands between a kernel's name and the number of a loop in the name of the loop's function."""
 
@@ -28,11 +31,17 @@ _DECLARATION = re.compile(r"\s*(const )?[a-z]\w* \**(const )?\w+ = ")
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Pointer:
-    """A pointer that a loop knows from outside."""
+class _Known:
+    """A pointer, or the index of a loop around it, that a loop knows from outside."""
 
     type: str
     name: str
+
+    @property
+    def declaration(self) -> str:
+        if self.type.endswith("*"):
+            return f"{self.type}restrict {self.name}"
+        return f"const {self.type}{self.name}"
 
     def read_in(self, lines: Sequence[str]) -> bool:
         return any(re.search(rf"\b{self.name}\b", line) for line in lines)
@@ -48,34 +57,57 @@ def spread(kernel: CKernel) -> CKernel:
         return kernel
     known = [_pointer(parameter) for parameter in c_text.parameters(kernel.source)]
     body = [line.removeprefix("  ") for line in text[2].splitlines()]
-    known += [_Pointer(type=found[1], name=found[2]) for found in map(_LOCAL_POINTER.fullmatch, body) if found]
+    known += [_Known(type=found[1], name=found[2]) for found in map(_LOCAL_POINTER.fullmatch, body) if found]
     functions: list[str] = []
     lines = _spread(kernel.name, known, body, functions)
-    return replace(kernel, source="".join(functions) + text[1] + "".join(f"  {line}\n" for line in lines) + text[3])
+    inside = "".join(f"{line}\n" for line in _indented(lines))
+    return replace(kernel, source="".join(functions) + text[1] + inside + text[3])
 
 
-def _pointer(parameter: str) -> _Pointer:
+def _pointer(parameter: str) -> _Known:
     kind, _, name = parameter.rpartition("*")
-    return _Pointer(type=f"{kind}*", name=name)
+    return _Known(type=f"{kind}*", name=name)
 
 
-def _spread(kernel: str, known: Sequence[_Pointer], body: Sequence[str], functions: list[str]) -> list[str]:
+def _spread(kernel: str, known: Sequence[_Known], body: Sequence[str], functions: list[str]) -> list[str]:
     """Replace the outermost loops of a body by calls, and add the functions that they become."""
     lines: list[str] = []
     for statement in _statements(body):
         loop = _LOOP.fullmatch(statement[0])
         inner = [line.removeprefix("  ") for line in statement[1:-1]]
-        is_deep = any("for (" in line for line in inner)
-        if loop is not None and is_deep and not any(pointer.moved_in(inner) for pointer in known):
-            used = [pointer for pointer in known if pointer.read_in(inner)]
-            name = f"{kernel}{PART}{len(functions)}"
-            functions.append(_function(name, used, loop[1], inner))
-            lines += _call(name, used, int(loop[2]))
+        if loop is not None and _is_worth_it(known, inner):
+            lines += _spread_loop(kernel, known, (loop[1], int(loop[2])), inner, functions)
         elif statement[0] == "{" and not any(_DECLARATION.match(line) for line in inner if not line.startswith(" ")):
-            lines += ["{", *(f"  {line}" for line in _spread(kernel, known, inner, functions)), "}"]
+            lines += ["{", *_indented(_spread(kernel, known, inner, functions)), "}"]
         else:
             lines += statement
     return lines
+
+
+def _is_worth_it(known: Sequence[_Known], inner: Sequence[str]) -> bool:
+    is_deep = any("for (" in line for line in inner)
+    return is_deep and not any(each.moved_in(inner) for each in known)
+
+
+def _spread_loop(
+    kernel: str, known: Sequence[_Known], loop: tuple[str, int], inner: Sequence[str], functions: list[str]
+) -> list[str]:
+    """Spread a loop over (its index, its turns), or the only one inside it when that has more turns for the cores."""
+    index, turns = loop
+    statements = _statements(inner)
+    deeper = _LOOP.fullmatch(statements[0][0]) if len(statements) == 1 else None
+    if turns < FEW_TURNS and deeper is not None and int(deeper[2]) > turns:
+        around = [*known, _Known(type="uint32_t ", name=index)]
+        head = f"for (uint32_t {index} = 0; {index} < {turns}u; ++{index}) {{"
+        return [head, *_indented(_spread(kernel, around, inner, functions)), "}"]
+    used = [each for each in known if each.read_in(inner)]
+    name = f"{kernel}{PART}{len(functions)}"
+    functions.append(_function(name, used, index, inner))
+    return _call(name, used, turns)
+
+
+def _indented(lines: Sequence[str]) -> list[str]:
+    return [f"  {line}" for line in lines]
 
 
 def _statements(body: Sequence[str]) -> list[list[str]]:
@@ -91,10 +123,10 @@ def _statements(body: Sequence[str]) -> list[list[str]]:
     return found
 
 
-def _function(name: str, used: Sequence[_Pointer], variable: str, inner: Sequence[str]) -> str:
+def _function(name: str, used: Sequence[_Known], variable: str, inner: Sequence[str]) -> str:
     """Write the struct of what a loop knows from outside, and the function of a range of its turns."""
-    members = "".join(f"  {pointer.type}{pointer.name};\n" for pointer in used)
-    taken = "".join(f"  {pointer.type}restrict {pointer.name} = known->{pointer.name};\n" for pointer in used)
+    members = "".join(f"  {each.type}{each.name};\n" for each in used)
+    taken = "".join(f"  {each.declaration} = known->{each.name};\n" for each in used)
     lines = "".join(f"    {line}\n" for line in inner)
     return (
         f"struct {name} {{\n{members}}};\n\n"
@@ -104,6 +136,6 @@ def _function(name: str, used: Sequence[_Pointer], variable: str, inner: Sequenc
     )
 
 
-def _call(name: str, used: Sequence[_Pointer], count: int) -> list[str]:
-    values = ", ".join(pointer.name for pointer in used)
+def _call(name: str, used: Sequence[_Known], count: int) -> list[str]:
+    values = ", ".join(each.name for each in used)
     return ["{", f"  struct {name} known = {{{values}}};", f"  edgert_split({name}, &known, {count}u);", "}"]

@@ -88,6 +88,23 @@ def test_a_loop_inside_a_block_with_a_variable_of_its_own_stays() -> None:
     assert spread(inside) == inside
 
 
+def test_of_a_loop_of_few_turns_the_one_inside_is_spread() -> None:
+    loops = "    for (uint32_t tile = 0; tile < 9u; ++tile) {\n"
+    few = "    for (uint32_t block = 0; block < 2u; ++block) {\n"
+    lines = SOURCE.splitlines(keepends=True)
+    begin, end = lines.index(loops), lines.index("    y[9] = in[9];\n")
+    inner = [f"  {line}".replace("w[k]", "w[k + block * 8u]") for line in lines[begin:end]]
+    source = spread("".join([*lines[:begin], few, *inner, "    }\n", *lines[end:]]))
+    assert "  uint32_t block;\n" in source
+    assert "  const uint32_t block = known->block;\n  for (uint32_t tile = begin;" in source
+    assert (
+        "    for (uint32_t block = 0; block < 2u; ++block) {\n"
+        "      {\n"
+        "        struct dense__part0 known = {w, y, in, block};\n"
+        "        edgert_split(dense__part0, &known, 9u);\n"
+    ) in source
+
+
 def test_only_what_is_spread_needs_the_threads() -> None:
     assert c_text.definitions(threads.DEFINITIONS, SOURCE) == ""
     assert c_text.definitions(threads.DEFINITIONS, spread(SOURCE)) == '#include "edgert_parallel.h"\n\n'
