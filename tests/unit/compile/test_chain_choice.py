@@ -7,7 +7,17 @@ import numpy as np
 from edgecompress.compile.chain import Chain as RowFunction
 from edgecompress.compile.chain import Stage
 from edgecompress.compile.integer import chains, in_place
-from edgecompress.compile.integer.layers import NO_CLAMP, Addition, Chain, Convolution, Layer, Network, Value
+from edgecompress.compile.integer.layers import (
+    NO_CLAMP,
+    Addition,
+    AveragePool,
+    Chain,
+    Convolution,
+    Layer,
+    MaxPool,
+    Network,
+    Value,
+)
 from edgecompress.compile.kernels import row_chain
 from edgecompress.compile.kernels.window import Window
 from edgecompress.compile.program import CKernel
@@ -126,3 +136,29 @@ def test_the_function_moves_all_bands_before_it_fills_any() -> None:
         "  }",
         "}",
     ]
+
+
+def pool(
+    kind: type[AveragePool] | type[MaxPool], source: Value, output: Value, above: int = 0
+) -> AveragePool | MaxPool:
+    side, channels = source.shape[1], source.shape[-1]
+    window = Window(
+        height=side, width=side, channels=channels, kernel=(3, 3), stride=(2, 2), padding=(above, 0, 1 - above, 1)
+    )
+    return kind(inputs=(source,), output=output, nodes=(), window=window, clamp=NO_CLAMP)
+
+
+def test_a_max_pool_is_joined_with_the_convolution_before_it() -> None:
+    x, a, b, end = image("x", 32, 4), image("a", 32, 16), image("b", 16, 16), image("y", 8, 16)
+
+    fused = chains.fuse(network(convolution(x, a), pool(MaxPool, a, b), convolution(b, end)))
+
+    assert isinstance(fused.layers[0], Chain)
+    assert [type(stage) for stage in fused.layers[0].stages] == [Convolution, MaxPool]
+
+
+def test_an_average_over_rows_beyond_the_image_is_not_joined() -> None:
+    x, a, b = image("x", 32, 4), image("a", 32, 16), image("b", 16, 16)
+    whole = network(convolution(x, a), pool(AveragePool, a, b))
+
+    assert chains.fuse(whole) is whole
