@@ -228,7 +228,7 @@ class Evidence:
     """What measuring modules compare the device with.
 
     `model` is the network as it was compiled, `baseline` the network that the user gave; `evaluation` the recipe's
-    samples to score, None when there is no data. `repeat` is how many timed inferences to take.
+    samples to score, None when there is no data. `repeat` is how many inferences to time, at least.
     """
 
     model: Model

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from edgecompress.core import plugins
 from edgecompress.core.bundle import Bundle
 from edgecompress.core.device import Device
-from edgecompress.core.target import Target
 from edgecompress.core.values import Array, Conditions, Evidence, Measurement, Measurements
 from edgecompress.measure import _conditions, _outputs
 from edgecompress.measure._recorder import RATE_HZ, Recorder, Recording
@@ -66,11 +65,7 @@ def choose(device: Device) -> Meter | str:
         return f"{device.description} is emulated: it draws no power of its own"
     if device.board is None:
         return "only a board with an operating system tells its power"
-    return _first_meter(device, device.target)
-
-
-def _first_meter(device: Device, target: Target) -> Meter | str:
-    reasons = []
+    target, reasons = device.target, []
     for name in target.meters:
         module = plugins.find("measure.meters", name, where=f"target {target.name}: meters")
         found: Meter | str = module.find(device.board)
