@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,6 +39,7 @@ FOREVER = 0xFFFF_FFFF
 """Turns of a loop that takes an emulator longer than anything here may take to end."""
 END_TIMEOUT_S = 4.0
 MIB = 1 << 20
+REFUSE = Path(__file__).parents[2] / "support" / "refuse_system_call.py"
 RECIPE = Path(__file__).parents[3] / "examples" / "wakeword.toml"
 
 DEPLOY_AND_RUN = """
@@ -57,7 +59,7 @@ device.run({"signal": np.zeros(16, np.int8)})
 
 def has_namespace() -> bool:
     """True where the kernel lets a user have a binfmt_misc of its own: Linux 6.7, unless a container forbids it."""
-    words = [sys.executable, "-I", "-S", _board_namespace.__file__, "/bin/true", "aarch64", "/bin/true"]
+    words = [sys.executable, "-I", "-S", _board_namespace.__file__, "/bin/true", "arm", "/bin/true"]
     return not subprocess.run(words, capture_output=True, check=True).stderr
 
 
@@ -184,6 +186,15 @@ def test_a_killed_client_leaves_no_process_and_the_next_one_removes_its_folder(
     os.utime(folder, (0, 0))
     Scratch().remove()
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("call", ["unshare", "mount"])
+def test_where_a_container_refuses_namespaces_the_server_runs_outside_of_any(call: str) -> None:
+    namespace = (sys.executable, "-I", "-S", _board_namespace.__file__, "/bin/true", "arm")
+    words = [sys.executable, REFUSE, call, *namespace, shutil.which("readlink"), "/proc/self/ns/user"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(Path("/proc/self/ns/user").readlink())
+    assert done.stderr.startswith("programs of arm cannot start themselves: [Errno 1] ")
 
 
 def test_where_no_namespace_can_be_made_programs_still_run(toy_bundle: ToyBundle, tmp_path: Path) -> None:
