@@ -43,6 +43,9 @@ RUNS_ON = {
 }
 """Which kernels run a program of that machine. A static 64-bit program needs no 64-bit user space."""
 
+LOADERS = {"ld-musl-": "musl", "ld-linux": "glibc"}
+"""The C library that a dynamic loader in /lib or /lib64 belongs to."""
+
 SAME_WORDS = {
     "neon": ({"asimd"}, {"neon"}),
     "fma": ({"asimd"}, {"vfpv4"}, {"fma"}),
@@ -229,7 +232,9 @@ def _libc(board: Board) -> str | None:
     told = _told_by(board, "getconf", "GNU_LIBC_VERSION")
     if told:
         return told
-    return "musl" if any(name.startswith("ld-musl-") for name in board.names("/lib")) else None
+    loaders = (*board.names("/lib"), *board.names("/lib64"))
+    known = (libc for prefix, libc in LOADERS.items() if any(name.startswith(prefix) for name in loaders))
+    return next(known, None)
 
 
 def _free_disk(board: Board, folder: PurePosixPath) -> int | None:

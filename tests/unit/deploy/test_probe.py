@@ -82,6 +82,11 @@ def test_busybox_and_musl_tell_their_word_size_by_the_shell() -> None:
     assert (found.user_bits, found.libc) == (32, "musl")
 
 
+def test_a_system_without_getconf_tells_its_c_library_by_its_loader() -> None:
+    assert facts(FakeBoard(files={"/lib64/ld-linux-x86-64.so.2": ""})).libc == "glibc"
+    assert facts(FakeBoard(files={"/lib/libc.so": ""})).libc is None
+
+
 def test_the_disk_is_that_of_the_nearest_folder_that_is_there() -> None:
     assert probe(fake_boards.pi4(), f"{HOME}/new/inner").free_disk_bytes == 23_779_676 * 1024
 
