@@ -26,7 +26,10 @@ _WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-unused-function", "-Wno-psabi"
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A layer with its operands: the image with channels first, weights and biases as ONNX has them."""
+    """A layer with its operands: the image with channels first, weights and biases as ONNX has them.
+
+    Computed weights are a matrix (inputs, outputs) for each of the batch.
+    """
 
     layer: Layer
     image: Array
@@ -48,20 +51,25 @@ class Case:
 
 def draw(generator: np.random.Generator) -> Case:
     """Draw a layer of an odd shape and its operands."""
-    kind = generator.choice(["convolution", "convolution", "convolution", "product", "depthwise", "depthwise", "pool"])
+    kind = generator.choice(["convolution", "convolution", "convolution", "product", "computed", "depthwise", "pool"])
     groups = int(generator.choice([1, 1, 2, 3])) if kind == "convolution" else 1
     inputs = groups * int(generator.integers(1, 12))
     outputs = groups * int(generator.integers(1, 26))
     batch = int(generator.choice([1, 1, 1, 2]))
-    window = _window(generator, inputs, pointwise=kind == "product")
+    window = _window(generator, inputs, pointwise=kind in ("product", "computed"))
     low, high = _maybe(generator, 0.0), _maybe(generator, float(generator.uniform(0.5, 2)))
     finish = Finish(adds=bool(generator.integers(2)), low=low, high=high)
+    layer: Layer
+    if kind == "computed":
+        layer = Product(window=window, outputs=8 * outputs, batch=batch, computed=True, has_bias=False)
+        matrices = _weights(generator, batch, inputs, 8 * outputs)
+        return Case(layer=layer, image=_real(generator, batch, inputs, 1, window.width), weights=matrices)
     if kind == "pool":
         chosen: Literal["max", "average"] = "max" if generator.integers(2) else "average"
         pool = Pool(window=window, kind=chosen, counts_border=bool(generator.integers(2)), batch=batch)
         return Case(layer=pool, image=_real(generator, batch, inputs, window.height, window.width))
     planes, has_bias = bool(generator.integers(2)), bool(generator.integers(2))
-    layer: Layer = Product(
+    layer = Product(
         window=window, batch=batch, planes=planes, has_bias=has_bias, outputs=outputs, groups=groups, finish=finish
     )
     if kind == "depthwise":
@@ -130,6 +138,8 @@ def reference(case: Case) -> Array:
         result = values.max(0) if layer.kind == "max" else values.sum(0) / counted
         return np.moveaxis(result, 1, -1)
     assert case.weights is not None
+    if isinstance(layer, Product) and layer.computed:
+        return np.moveaxis(image, 1, -1) @ case.weights.astype(np.float64)[:, None]
     groups = layer.groups if isinstance(layer, Product) else window.channels
     sums = np.zeros((layer.batch, case.outputs, window.output_height, window.output_width))
     weights = case.weights.astype(np.float64).reshape(groups, case.outputs // groups, *case.weights.shape[1:])
@@ -191,6 +201,8 @@ def operands(case: Case, core: VectorCore) -> list[Array]:
     if isinstance(layer, Pool):
         return found
     assert case.weights is not None
+    if isinstance(layer, Product) and layer.computed:
+        return [*found, case.weights]
     if isinstance(layer, Depthwise):
         found += [vector_depthwise.pack(case.weights, core)]
         found += [vector_depthwise.pack_bias(case.bias, core)] if case.bias is not None else []

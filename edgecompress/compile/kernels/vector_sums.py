@@ -89,7 +89,7 @@ def _tile_cost(core: VectorCore, pixels: int, vectors: int, depth: Depth) -> flo
 
 @dataclass(frozen=True, kw_only=True)
 class Steps:
-    """Floats between a pixel's inputs and the next one's, between the weights of neighbouring steps, and the results."""
+    """Floats from a pixel's inputs to the next one's, from one step's weights to the next, and between results."""
 
     pixel: int
     weights: int
