@@ -70,6 +70,11 @@ class Builder:
         self._names.add(name)
         return name
 
+    def rename(self, name: str, output: str) -> None:
+        """Let a value be an output of the network; whoever reads it later reads the output."""
+        self.renamed[name] = output
+        self.views = {variable: view.renamed(name, output) for variable, view in self.views.items()}
+
     def emit(self, target: Target, shape: tuple[int, ...], order: Axes, kind: type[Layer], /, **fields: Any) -> View:
         """Append a layer that makes the target's value, of this logical shape, in this order of memory."""
         value = Value(

@@ -142,13 +142,16 @@ def _add_output(builder: Builder, variable: Any, name: str) -> None:
 
 
 def _let_write(builder: Builder, source: Value, result: Value) -> None:
-    """Let the layer that makes `source` write the output itself; copy when somebody else reads `source` too."""
+    """Let the layer that makes `source` write the output itself; copy when somebody else reads `source` too.
+
+    An output that was written so stays: when another one is the same tensor, it is copied.
+    """
     makers = [i for i, layer in enumerate(builder.layers) if layer.output.name == source.name]
     is_read = any(value.name == source.name for layer in builder.layers for value in layer.inputs)
-    if is_read or not makers:
+    if is_read or not makers or source.name in builder.renamed.values():
         builder.layers.append(layers.Rescale(inputs=(source,), output=result, nodes=(), clamp=layers.NO_CLAMP))
         return
-    builder.renamed[source.name] = result.name
+    builder.rename(source.name, result.name)
     maker = builder.layers[makers[0]]
     builder.layers[makers[0]] = dataclasses.replace(maker, output=result)
 

@@ -69,6 +69,12 @@ class View:
         value = dataclasses.replace(self.value, scale=scale, zero_point=zero_point)
         return dataclasses.replace(self, value=value, before=before)
 
+    def renamed(self, name: str, new: str) -> View:
+        """The same tensor, after the value `name` got a new one."""
+        before = None if self.before is None else self.before.renamed(name, new)
+        value = dataclasses.replace(self.value, name=new) if self.value.name == name else self.value
+        return dataclasses.replace(self, value=value, before=before)
+
     def stored_index(self) -> NDArray[np.int64]:
         """Where each element lies in memory, the elements counted row-major."""
         if self.before is not None:

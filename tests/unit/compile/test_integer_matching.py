@@ -3,81 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
+from qdq_drawing import Array, Drawing, kinds, match, only
 
-from edgecompress.compile import frontend
-from edgecompress.compile.integer import layers, matching, passes
+from edgecompress.compile.integer import layers, passes
 from edgecompress.compile.integer.emit import emit
 from edgecompress.core.errors import ModelError
 from edgecompress.core.values import Model, TensorSpec
-
-Array = np.ndarray[Any, Any]
-
-
-class Drawing:
-    """A QDQ graph in the making; `quantized` puts a QuantizeLinear and a DequantizeLinear behind a value."""
-
-    def __init__(self, shape: tuple[int, ...], *, activations: type = np.int8) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: dict[str, Array] = {}
-        self.shape = shape
-        self.activations = activations
-
-    def node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        self.nodes.append(helper.make_node(kind, inputs, [output], name=f"{kind}_{output}", **attributes))
-        return output
-
-    def constant(self, name: str, values: Array) -> str:
-        self.constants[name] = values
-        return name
-
-    def quantized(self, name: str, scale: float = 0.1, zero: int = 0) -> str:
-        parameters = [
-            self.constant(f"{name}_scale", np.array(scale, np.float32)),
-            self.constant(f"{name}_zero", np.array(zero, self.activations)),
-        ]
-        self.node("QuantizeLinear", [name, *parameters], f"{name}_q")
-        return self.node("DequantizeLinear", [f"{name}_q", *parameters], f"{name}_dq")
-
-    def weights(self, name: str, values: Array, scales: Array, *, axis: int, zero: int = 0) -> str:
-        zeros = np.full(scales.shape, zero, values.dtype)
-        inputs = [self.constant(name, values), self.constant(f"{name}_scale", scales.astype(np.float32))]
-        inputs.append(self.constant(f"{name}_zero", zeros))
-        return self.node("DequantizeLinear", inputs, f"{name}_dq", axis=axis)
-
-    def model(self, output: str, shape: tuple[int, ...]) -> Model:
-        graph = helper.make_graph(
-            self.nodes,
-            "net",
-            [helper.make_tensor_value_info("x", TensorProto.FLOAT, self.shape)],
-            [helper.make_tensor_value_info(output, TensorProto.FLOAT, shape)],
-            [numpy_helper.from_array(values, name) for name, values in self.constants.items()],
-        )
-        proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-        inputs = (TensorSpec(name="x", shape=self.shape, dtype="float32"),)
-        return Model(name="net", graph=proto, inputs=inputs, outputs=(_spec(output, shape),))
-
-
-def _spec(name: str, shape: tuple[int, ...]) -> TensorSpec:
-    return TensorSpec(name=name, shape=shape, dtype="float32")
-
-
-def match(model: Model) -> layers.Network:
-    return matching.match(frontend.import_onnx(model), model)
-
-
-def kinds(network: layers.Network) -> list[str]:
-    return [type(layer).__name__ for layer in network.layers]
-
-
-def only(network: layers.Network, kind: type[layers.Layer]) -> Any:
-    (found,) = (layer for layer in network.layers if isinstance(layer, kind))
-    return found
 
 
 def conv_relu(*, activations: type = np.int8, weight_zero: int = 0) -> Model:
@@ -180,35 +116,21 @@ def test_layers_that_nobody_reads_are_dropped() -> None:
     assert kinds(passes.drop_unused(network)) == ["Quantize", "Rescale", "Dequantize"]
 
 
-def padded_convolution(widths: list[int], number: float = 0.0) -> layers.Network:
-    draw = Drawing((1, 2, 5, 5))
-    x = draw.quantized("x", zero=3)
-    inputs = [x, draw.constant("widths", np.array(widths)), draw.constant("number", np.array(number, np.float32))]
-    p = draw.quantized(draw.node("Pad", inputs, "p"), zero=3)
-    w = draw.weights("w", np.ones((3, 2, 3, 3), np.int8), np.full(3, 0.1), axis=0)
-    draw.node("Conv", [p, w], "c", strides=[2, 2], pads=[1, 0, 0, 0])
-    rows, columns = ((5 + widths[axis] + widths[axis + 4] + (axis == 2) - 3) // 2 + 1 for axis in (2, 3))
-    network = match(draw.model(draw.quantized("c"), (1, 3, rows, columns)))
-    return passes.drop_unused(passes.fold_pads(network))
+def test_a_tensor_may_be_two_outputs_and_a_real_one() -> None:
+    draw = Drawing((1, 4))
+    draw.quantized(draw.node("Relu", [draw.quantized("x")], "r"), 0.2)
+    draw.node("Reshape", ["r_q", draw.constant("flat", np.array([4]))], "second")
+    model = draw.model("r_dq", (1, 4))
+    shapes = {"r_q": (1, 4), "second": (4,)}
+    infos = [helper.make_tensor_value_info(name, TensorProto.INT8, shape) for name, shape in shapes.items()]
+    real = model.graph.graph.output.pop()
+    model.graph.graph.output.extend([*infos, real])
+    specs = [TensorSpec(name=name, shape=shape, dtype="int8") for name, shape in shapes.items()]
 
+    network = match(replace(model, outputs=(*specs, *model.outputs)))
 
-def test_zeros_around_an_image_become_the_convolutions() -> None:
-    network = padded_convolution([0, 0, 1, 0, 0, 0, 2, 1])
-
-    convolution = only(network, layers.Convolution)
-    assert kinds(network) == ["Quantize", "Convolution", "Transpose", "Dequantize"]
-    assert (convolution.window.height, convolution.window.padding) == (5, (2, 0, 2, 1))
-    assert convolution.inputs[0].name == "x_q"
-    assert convolution.nodes == ("Pad_p", "Conv_c")
-
-
-@pytest.mark.parametrize(
-    ("widths", "number"),
-    [([0, 0, 2, 0, 0, 0, 0, 0], 0.0), ([0, 0, 1, 0, 0, 0, 2, 1], 0.5)],
-    ids=["more than a window sees", "not zeros"],
-)
-def test_other_borders_stay_layers(widths: list[int], number: float) -> None:
-    assert kinds(padded_convolution(widths, number))[:3] == ["Quantize", "Padding", "Convolution"]
+    edges = [([value.name for value in layer.inputs], layer.output.name) for layer in network.layers]
+    assert edges == [(["x"], "x_q"), (["x_q"], "r_q"), (["r_q"], "second"), (["r_q"], "r_dq")]
 
 
 def test_clips_are_rounded_to_the_quantized_range() -> None:
