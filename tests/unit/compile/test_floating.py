@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgecompress.compile import c_math, floating, frontend, schedule
 from edgecompress.compile.floating import layers
 from edgecompress.compile.program import Program
+from edgecompress.core import target as targets
 from edgecompress.core.values import Model, TensorSpec
 
 
@@ -26,7 +27,7 @@ def compiled(
     graph = helper.make_graph(nodes, "net", infos(inputs), infos(outputs), values)
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     model = Model(name="net", graph=proto, inputs=specs(inputs), outputs=specs(outputs))
-    return floating.to_program(frontend.import_onnx(model), model)
+    return floating.to_program(frontend.import_onnx(model), model, targets.load("host"))
 
 
 def node(kind: str, inputs: list[str], output: str, **attributes: object) -> onnx.NodeProto:
