@@ -134,13 +134,16 @@ class Reader:
 
     def take(self, data: bytes) -> list[Frame]:
         """Take the next bytes of the stream; return the whole frames that ended in them."""
-        *ended, rest = (bytes(self._begun) + data).split(DELIMITER)
-        frames = [frame for block in ended if block and (frame := self._decode(block)) is not None]
-        if len(rest) > LONGEST_BLOCK:
-            self.noise_bytes += len(rest) - LONGEST_BLOCK
-            rest = rest[-LONGEST_BLOCK:]
-        self._begun = bytearray(rest)
-        return frames
+        first, *others = data.split(DELIMITER)
+        self._begun += first
+        blocks: list[bytes] = []
+        if others:
+            blocks = [bytes(self._begun), *others[:-1]]
+            self._begun = bytearray(others[-1])
+        too_many = max(0, len(self._begun) - LONGEST_BLOCK)
+        self.noise_bytes += too_many
+        del self._begun[:too_many]
+        return [frame for block in blocks if block and (frame := self._decode(block)) is not None]
 
     @property
     def pending(self) -> int:
