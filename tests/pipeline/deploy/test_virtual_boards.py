@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -93,27 +94,22 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def processes_of(folder: Path) -> set[str]:
-    """The command lines of running processes that name a folder."""
-    found = set()
+def processes_of(folder: Path) -> dict[Path, str]:
+    """The command lines of running processes that name a folder, by the processes' own folders."""
+    found = {}
     for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
+        with suppress(OSError):  # it has ended meanwhile
             words = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if str(folder) in words and path.parent.name != str(os.getpid()):
-            found.add(words)
+            if str(folder) in words and path.parent.name != str(os.getpid()):
+                found[path.parent] = words
     return found
 
 
 def listening(folder: Path) -> set[str]:
-    """The addresses, in hex, at which processes of a folder wait for connections."""
-    inodes = set()
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        if str(folder).encode() in path.read_bytes():
-            inodes |= {str(file.readlink()) for file in (path.parent / "fd").iterdir() if file.is_symlink()}
+    """The addresses, in hex, at which processes of a folder wait for connections (proc(5), /proc/net/tcp)."""
+    files = {str(file.readlink()) for process in processes_of(folder) for file in (process / "fd").iterdir()}
     lines = [line.split() for kind in ("tcp", "tcp6") for line in Path(f"/proc/net/{kind}").read_text().splitlines()]
-    return {words[1].rpartition(":")[0] for words in lines if words[3] == "0A" and f"socket:[{words[9]}]" in inodes}
+    return {words[1].rpartition(":")[0] for words in lines if words[3] == "0A" and f"socket:[{words[9]}]" in files}
 
 
 @pytest.mark.parametrize("name", ["rpi5", "rpi2", "rpi-zero", "x86-64"])
@@ -246,7 +242,7 @@ def test_a_whole_board_counts_instructions_and_has_a_system_of_its_own(
     assert stats.resident_bytes
     assert (facts.machine, facts.cpu, facts.cores) == ("aarch64", "cortex-a72", 1)
     assert 400 * MIB < (facts.ram_bytes or 0) < 512 * MIB
-    assert processes_of(folder) == set()
+    assert processes_of(folder) == {}
 
 
 def test_a_whole_board_that_does_not_come_up_says_why(
@@ -334,4 +330,4 @@ def wait_until_ended(folder: Path) -> None:
     deadline = time.monotonic() + END_TIMEOUT_S
     while (left := processes_of(folder)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert left == set()
+    assert left == {}
