@@ -121,10 +121,6 @@ def test_the_page_asks_for_nothing_outside_itself(page: str) -> None:
     assert not re.search(r"url\((?!#)", page)
 
 
-def test_the_same_report_gives_the_same_page(page: str, report: Report) -> None:
-    assert html.render(report) == page
-
-
 def test_the_page_has_its_charts_and_tables(page: str) -> None:
     seen = outline(page)
 
@@ -193,14 +189,15 @@ def test_a_format_names_its_file_and_renders_text(name: str, report: Report, pag
     assert report.candidates[0].bundle.build_id in text
 
 
-def test_every_candidate_has_its_own_section(report: Report) -> None:
+def test_every_candidate_has_its_own_section_and_it_is_the_same_each_time(page: str, report: Report) -> None:
     first = report.candidates[0]
-    second = first.model_copy(
-        update={"name": "smaller", "bundle": first.bundle.model_copy(update={"build_id": "f" * 32})}
-    )
+    other = first.bundle.model_copy(update={"build_id": "f" * 32})
+    second = first.model_copy(update={"name": "smaller", "bundle": other, "layers": ()})
 
-    page = html.render(report.model_copy(update={"candidates": (first, second)}))
+    both = html.render(report.model_copy(update={"candidates": (first, second)}))
 
-    identities = re.findall(r'\bid="([^"]+)"', page)
+    identities = re.findall(r'\bid="([^"]+)"', both)
     assert len(identities) == len(set(identities))
-    assert outline(page).tags.count("section") == 2
+    assert outline(both).tags.count("section") == 2
+    sections = [re.findall(r"<section.*?</section>", each, re.DOTALL) for each in (page, both)]
+    assert sections[0][0] == sections[1][0]
