@@ -6,21 +6,26 @@ import errno
 import stat
 import struct
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+import paramiko
 
 from edgecompress.core.errors import StorageError
 from edgecompress.deploy._ssh_connection import Connection
 
 CHUNK_BYTES = 32768
 """The largest write that every SFTP server takes (draft-ietf-secsh-filexfer-02, 3)."""
+BLOCKS_ON_THEIR_WAY = 8
+"""A quarter of a megabyte: what a line with 5 MB/s carries in 50 ms."""
 SMALL_FILE_BYTES = 1 << 20
 
 _STATVFS = struct.Struct(">11Q")
 
 # Message types of draft-ietf-secsh-filexfer-02, 3.
-_REALPATH, _EXTENDED = 16, 200
+_WRITE, _REALPATH, _EXTENDED = 6, 16, 200
 
 
 class Files:
@@ -94,29 +99,28 @@ class Files:
             path = path.rpartition(b"/")[0]
         return path or b"/"
 
-    @contextmanager
-    def open_to_append(self, path: bytes, start: int) -> Iterator[Any]:
-        """Open a file for writing from `start` on; a new one when `start` is 0. `write` it with `append`."""
+    def write_on(self, path: bytes, start: int, blocks: Iterable[bytes]) -> Iterator[int]:
+        """Write blocks of at most `CHUNK_BYTES` from `start` on, into a new file when that is 0; flush it to the disk.
+
+        Gives the file's size each time that the board has confirmed a block. Some blocks are on their way at a time, so
+        that a slow line is filled; the board answers in order. Nobody else uses these files meanwhile.
+        """
         with self._operation("write", path):
             file = self._sftp.open(path, "r+b" if start else "wb")
         try:
-            file.seek(start)
-            yield file
+            waiting: deque[tuple[int, int]] = deque()
+            end = start
+            for block in blocks:
+                waiting.append((self._send(file, path, end, block), end + len(block)))
+                end += len(block)
+                if len(waiting) == BLOCKS_ON_THEIR_WAY:
+                    yield self._confirm(path, *waiting.popleft())
+            while waiting:
+                yield self._confirm(path, *waiting.popleft())
             self._flush_to_disk(file, path)
         finally:
             with self._connection.lost_when_it_breaks():
                 file.close()
-
-    def append(self, file: Any, path: bytes, block: bytes) -> None:
-        """Write at most `CHUNK_BYTES` and wait until the board says that it has them."""
-        try:
-            with self._operation("write", path):
-                file.write(block)
-        except StorageError as error:
-            free = self.free_bytes(path.rpartition(b"/")[0])
-            if free is None:
-                raise
-            raise StorageError(f"{error.message}; {free:,} bytes are free there", hint=error.hint) from error
 
     def make_executable(self, path: bytes) -> None:
         """Give it the mode 755."""
@@ -175,6 +179,21 @@ class Files:
                 return self._sftp.stat(path)
             except FileNotFoundError:
                 return None
+
+    def _send(self, file: Any, path: bytes, start: int, block: bytes) -> int:
+        with self._operation("write", path):
+            return int(self._sftp._async_request(type(None), _WRITE, file.handle, paramiko.sftp.int64(start), block))
+
+    def _confirm(self, path: bytes, request: int, end: int) -> int:
+        try:
+            with self._operation("write", path):
+                self._sftp._read_response(request)
+        except StorageError as error:
+            free = self.free_bytes(path.rpartition(b"/")[0])
+            if free is None:
+                raise
+            raise StorageError(f"{error.message}; {free:,} bytes are free there", hint=error.hint) from error
+        return end
 
     def _flush_to_disk(self, file: Any, path: bytes) -> None:
         """Ask for fsync(2), which servers other than OpenSSH's do not know."""

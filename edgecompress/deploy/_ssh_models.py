@@ -14,6 +14,7 @@ import hashlib
 import re
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote_from_bytes
 
@@ -209,12 +210,9 @@ class ModelFolder:
         start = self._usable_part(program, staged)
         self._check_room(program.size - start)
         progress("upload", start, program.size)
-        with program.path.open("rb") as source, self._files.open_to_append(staged, start) as file:
+        with program.path.open("rb") as source:
             source.seek(start)
-            sent = start
-            while block := source.read(CHUNK_BYTES):
-                self._files.append(file, staged, block)
-                sent += len(block)
+            for sent in self._files.write_on(staged, start, iter(partial(source.read, CHUNK_BYTES), b"")):
                 progress("upload", sent, program.size)
         got = self._hash(staged, program.size)
         if got != program.sha256:

@@ -23,7 +23,7 @@ WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wvla", "-Werror")
 BUILD_ID = bytes([0xA5, *range(1, 16)]).hex()
 VECTORS = 8
 WIDTH = 16
-PADDING_BYTES = 300_000
+PADDING_BYTES = 1_000_000
 
 ToyBundle = Callable[..., Bundle]
 

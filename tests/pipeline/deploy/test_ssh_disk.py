@@ -19,13 +19,12 @@ from edgecompress.core.values import Progress, no_progress
 from edgecompress.deploy.ssh import SshLink
 
 Mount = Callable[[str], None]
-DISK_BYTES = 1 << 20
 
 
 @pytest.fixture
 def mount(ssh_server: SshServer) -> Iterator[Mount]:
     """Mount a small file system where the server's clients deploy to, or mount it anew with other options."""
-    if os.getuid() != 0 or subprocess.run(tmpfs(ssh_server.board, "size=1m"), check=False).returncode:
+    if os.getuid() != 0 or subprocess.run(tmpfs(ssh_server.board, "size=3m"), check=False).returncode:
         pytest.skip("only root may mount a small file system")
 
     def remount(options: str) -> None:
@@ -60,7 +59,7 @@ def test_a_disk_that_is_too_full_is_refused_before_the_upload(
 ) -> None:
     old, new = two_builds
     deploy(ssh_server, old)
-    (ssh_server.board / "other").write_bytes(bytes(500_000))
+    (ssh_server.board / "other").write_bytes(bytes(1_500_000))
     before = everything_below(ssh_server.board)
     error = refusal(ssh_server, new)
     room = os.statvfs(ssh_server.board)
