@@ -8,8 +8,8 @@
 
 int bcmp(const void *one, const void *other, size_t count);
 
-/* Eight bytes at any address; the compiler knows which instructions may read them. */
-typedef uint64_t word __attribute__((may_alias, aligned(1)));
+/* Sixteen bytes at any address; the compiler knows which instructions may read them. */
+typedef uint64_t word __attribute__((vector_size(16), may_alias, aligned(1)));
 
 void *memcpy(void *restrict to, const void *restrict from, size_t count) {
     uint8_t *out = to;
@@ -42,7 +42,8 @@ void *memmove(void *to, const void *from, size_t count) {
 }
 
 void *memset(void *to, int value, size_t count) {
-    const uint64_t repeated = (uint8_t)value * UINT64_C(0x0101010101010101);
+    const uint64_t half = (uint8_t)value * UINT64_C(0x0101010101010101);
+    const word repeated = {half, half};
     uint8_t *out = to;
     for (; count >= sizeof(word); count -= sizeof(word)) {
         *(word *)(void *)out = repeated;

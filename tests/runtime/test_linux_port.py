@@ -1,4 +1,4 @@
-"""The pool of threads of ports/linux, as a program without a C library, on every architecture that can be run here."""
+"""What ports/linux does without a C library, as small programs on every architecture that can be run here."""
 
 from __future__ import annotations
 
@@ -34,15 +34,28 @@ BUILDS = {
 
 @pytest.mark.parametrize("architecture", BUILDS)
 def test_every_part_is_computed_once_by_any_number_of_threads(architecture: str, tmp_path: Path) -> None:
+    assert exit_code_of("split_program.c", architecture, tmp_path) == 0
+
+
+@pytest.mark.parametrize("architecture", BUILDS)
+def test_memory_functions_keep_to_their_bytes(architecture: str, tmp_path: Path) -> None:
+    assert exit_code_of("memory_program.c", architecture, tmp_path) == 0
+
+
+@pytest.mark.parametrize("architecture", BUILDS)
+def test_division_is_right_where_the_core_has_none(architecture: str, tmp_path: Path) -> None:
+    assert exit_code_of("division_program.c", architecture, tmp_path) == 0
+
+
+def exit_code_of(source: str, architecture: str, folder: Path) -> int:
     compiler, emulator = BUILDS[architecture]
     emulator = [shutil.which(emulator[0]) or f"{emulator[0]}-static", *emulator[1:]] if emulator else []
     missing = [words[0] for words in (compiler, emulator) if words and shutil.which(words[0]) is None]
     if missing:
         pytest.skip(f"{missing[0]} is not installed")
-    program = tmp_path / "program"
-    sources = [HERE / "split_program.c", *SOURCES]
-    subprocess.run([*compiler, *FLAGS, *INCLUDES, *sources, "-o", program], check=True, timeout=60)
-    assert subprocess.run([*emulator, program], timeout=60).returncode == 0
+    program = folder / "program"
+    subprocess.run([*compiler, *FLAGS, *INCLUDES, HERE / source, *SOURCES, "-o", program], check=True, timeout=60)
+    return subprocess.run([*emulator, program], timeout=60).returncode
 
 
 def test_a_thread_that_overflows_its_stack_leaves_a_fault_record(tmp_path: Path) -> None:
