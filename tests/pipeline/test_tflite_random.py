@@ -14,7 +14,8 @@ from tflite_writer import Layer, Tensor, integers, write
 from edgecompress import compile as compiler
 from edgecompress import models
 from edgecompress.core import target as targets
-from edgecompress.core.values import Array
+from edgecompress.core.values import Array, Model
+from edgecompress.models import onnx_file
 
 SIDES, CHANNELS = (9, 7), 6
 IMAGE = Tensor(shape=(1, *SIDES, CHANNELS), scale=0.05, zero=3)
@@ -176,16 +177,22 @@ def drawn(seed: int) -> Drawing:
     return drawing
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+def reloaded(path: Path) -> Model:
+    """The model of a run: written as ONNX, and read again."""
+    onnx_file.save(models.load(path), path.with_suffix(".onnx"))
+    return models.load(path.with_suffix(".onnx"))
+
+
+@pytest.mark.parametrize(("seed", "load"), [(1, models.load), (2, reloaded)], ids=["the file", "in a run"])
 def test_random_layers_give_the_bytes_of_tflite_micro(
-    seed: int, tmp_path: Path, interpreted: Callable[..., Array]
+    seed: int, load: Callable[[Path], Model], tmp_path: Path, interpreted: Callable[..., Array]
 ) -> None:
     drawing = drawn(seed)
     path = tmp_path / "net.tflite"
     path.write_bytes(write(drawing.tensors, drawing.layers, outputs=drawing.outputs))
     samples = np.random.default_rng(3).integers(-128, 128, (SAMPLES, *IMAGE.shape[1:])).astype(np.int8)
 
-    bundle = compiler.build(models.load(path), targets.load("host"), tmp_path / "bundle")
+    bundle = compiler.build(load(path), targets.load("host"), tmp_path / "bundle")
     found = bundle.run_on_host({"x": samples})
 
     wanted = interpreted(path, samples, len(drawing.outputs))
