@@ -95,14 +95,24 @@ def _power(inputs: Sequence[Any], _: Mapping[str, Any]) -> relax.Expr | None:
 
 
 def _gather(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> relax.Expr | None:
-    """Take slices at constant places."""
+    """Take slices at places along an axis. A place outside counts as the nearest one inside: nothing else is read."""
     data, indices = inputs[0], inputs[1]
-    if not isinstance(data, relax.Var) or not isinstance(indices, tvm.ir.GenericConst):
+    is_known = isinstance(indices, tvm.ir.GenericConst)
+    if not isinstance(data.ty, relax.TensorType) or (is_known and not isinstance(data, relax.Var)):
         return None
-    axis = attributes.get("axis", 0)
+    axis = attributes.get("axis", 0) % data.ty.ndim
+    extent = int(data.ty.shape.values[axis])
+    if not is_known:
+        dtype = str(indices.ty.dtype.dtype)
+        from_end = relax.op.add(indices, relax.const(extent, dtype))
+        positive = relax.op.where(relax.op.less(indices, relax.const(0, dtype)), from_end, indices)
+        return relax.op.take(data, positive, axis=axis, mode="clip")
     places = indices.value.numpy()
-    positive = np.where(places < 0, places + int(data.ty.shape.values[axis]), places)
-    return relax.op.take(data, relax.const(positive), axis=axis, mode="clip")
+    places = np.where(places < 0, places + extent, places)
+    if places.ndim == 0 and 0 <= places < extent:
+        part = relax.op.strided_slice(data, [axis], [int(places)], [int(places) + 1])
+        return relax.op.squeeze(part, [axis])
+    return relax.op.take(data, relax.const(places), axis=axis, mode="clip")
 
 
 def _split(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> relax.Expr:

@@ -71,6 +71,10 @@ class Graph:
         """The variables that are computed from a variable directly; None among them stands for the network's end."""
         return self._readers.get(variable, frozenset())
 
+    def calls(self, name: str) -> bool:
+        """True when an operator occurs anywhere."""
+        return any(operator(value) == name for _, value in self.bindings)
+
     def call(self, expression: Any, *names: str) -> relax.Call | None:
         """The call of one of the operators that computes an expression, or None."""
         found = self.definition(expression)

@@ -27,6 +27,8 @@ from edgecompress.compile.integer.views import View, channels_last, identity
 from edgecompress.core.errors import ModelError
 from edgecompress.core.values import Arithmetic, Model, TensorSpec
 
+LINE_RANK = 3
+
 
 def match(imported: frontend.Imported, model: Model) -> layers.Network:
     """Turn a QDQ network into layers.
@@ -71,7 +73,7 @@ def _step(graph: Graph, variable: relax.Var, expression: Any) -> Step | None:
     """How a binding is matched: a quantize makes a layer, other int8 tensors are rearranged ones, the rest waits."""
     if operator(expression) == "relax.quantize":
         return _quantize
-    if isinstance(variable.ty, relax.TupleType):  # several outputs, of the network or of one operator
+    if not isinstance(variable.ty, relax.TensorType):  # several outputs, of the network or of one operator; a shape
         return None
     if dtype_of(variable) in ("int8", "uint8") and graph.constant(variable) is None:
         return _rearrange
@@ -217,9 +219,11 @@ def _function(builder: Builder, target: Target, expression: Any, problem: NoMatc
 
 
 def _from_float(builder: Builder, target: Target, view: View) -> View:
-    """Quantize a float input, images to channels last at once."""
+    """Quantize a float input, images to channels last at once, and lines where convolutions over lines read them."""
     source = view.before or view
-    order = channels_last(len(source.shape))
+    rank = len(source.shape)
+    is_sequence = rank == LINE_RANK and not builder.graph.calls("relax.nn.conv1d")
+    order = identity(rank) if is_sequence else channels_last(rank)
     axes = tuple(source.order.index(axis) for axis in order)
     result = builder.emit(
         target, source.shape, order, layers.Quantize, inputs=(view.value,), shape=source.stored_shape, axes=axes

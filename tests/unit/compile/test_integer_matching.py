@@ -314,3 +314,32 @@ def test_calls_of_one_shape_share_a_kernel() -> None:
 
 def _names_known(constants: Mapping[str, Array], names: list[str]) -> bool:
     return {name for name in names if name.endswith(("_table", "_weights"))} <= set(constants)
+
+
+def test_a_sequence_stays_in_order_and_one_of_its_places_is_a_slice() -> None:
+    draw = Drawing((1, 5, 4))
+    w = draw.weights("w", np.ones((4, 6), np.int8), np.array(0.5), axis=0)
+    draw.node("MatMul", [draw.quantized("x"), w], "m")
+    draw.node("Gather", [draw.quantized("m"), draw.constant("last", np.array(-1))], "g", axis=1)
+
+    network = match(draw.model(draw.quantized("g"), (1, 6)))
+
+    assert kinds(network) == ["Quantize", "FullyConnected", "Slice", "Dequantize"]
+    assert only(network, layers.Slice).shape.begins == (0, 4, 0)
+
+
+def test_a_product_of_two_tensors_is_read_as_its_heads_lie() -> None:
+    draw = Drawing((1, 6, 8))
+    heads = draw.node("Reshape", [draw.quantized("x"), draw.constant("shape", np.array([1, 6, 2, 4]))], "h")
+    draw.node("Transpose", [heads], "q", perm=[0, 2, 1, 3])
+    draw.node("Transpose", [heads], "k", perm=[0, 2, 3, 1])
+    draw.node("Div", [draw.node("MatMul", ["q", "k"], "m"), draw.constant("root", np.array(2, np.float32))], "s")
+
+    network = match(draw.model(draw.quantized("s", 0.25), (1, 2, 6, 6)))
+
+    product = only(network, layers.MatrixProduct)
+    assert kinds(network) == ["Quantize", "MatrixProduct", "Dequantize"]
+    assert (product.shape.batches, product.shape.rows, product.shape.columns, product.shape.depth) == ((1, 2), 6, 6, 4)
+    assert product.shape.first_strides == product.shape.second_strides == (48, 4, 8)
+    assert product.output.scale == 0.5, "the division is a change of scale"
+    assert network.layers[-1].inputs[0].scale == 0.25
