@@ -31,6 +31,7 @@ from benchmarks.networks.load import NAMES, Precision
 from edgecompress import compile as compiler
 from edgecompress import pipeline
 from edgecompress.core import target as targets
+from edgecompress.core.errors import EdgecompressError
 from edgecompress.core.values import Array, Model
 
 BOARDS = ("rpi4", "rpi2", "x86-64")
@@ -47,13 +48,16 @@ class Compared:
     network: str
     precision: Precision
     board: str
-    different_bytes: int
-    relative_error: float
-    same_class: bool
+    different_bytes: int | None = None
+    relative_error: float | None = None
+    same_class: bool | None = None
+    failure: str | None = None
 
     @property
     def problem(self) -> str | None:
         """What is off, if anything."""
+        if self.failure is not None or self.different_bytes is None or self.relative_error is None:
+            return self.failure
         if self.different_bytes:
             return f"{self.different_bytes:,} bytes differ from this machine's"
         if self.precision == "float32" and self.relative_error > LARGEST_RELATIVE_ERROR:
@@ -109,6 +113,14 @@ def _relative_error(found: Array, reference: Array) -> float:
     return float(difference.max() / np.abs(reference.astype(np.float64)).max())
 
 
+def _try(network: str, precision: Precision, board: str, exports: Path) -> Compared:
+    """Compare; what does not even run is a problem of this case alone."""
+    try:
+        return compare(network, precision, board, exports)
+    except EdgecompressError as error:
+        return Compared(network=network, precision=precision, board=board, failure=error.message)
+
+
 def main() -> int:
     """Run the cases, print the table, and say which are off."""
     asked = _parse(sys.argv[1:])
@@ -118,16 +130,13 @@ def main() -> int:
         for network in asked.networks:
             for precision in asked.precisions:
                 for board in asked.boards:
-                    progress.print(f"{network} {precision} on {board}")
-                    found.append(compare(network, precision, board, Path(exports)))
+                    found.append(_try(network, precision, board, Path(exports)))
+                    progress.print(f"{network} {precision} on {board}: {found[-1].problem or 'right'}")
     if asked.json:
         print(json.dumps([asdict(each) for each in found], indent=2))
     else:
         Console().print(_table(found))
-    off = [each for each in found if each.problem]
-    for each in off:
-        progress.print(f"{each.network} {each.precision} on {each.board}: {each.problem}")
-    return 1 if asked.check and off else 0
+    return 1 if asked.check and any(each.problem for each in found) else 0
 
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:
@@ -147,9 +156,9 @@ def _table(found: Sequence[Compared]) -> Table:
             each.network,
             each.precision,
             each.board,
-            f"{each.different_bytes:,}",
-            f"{each.relative_error:.1e}",
-            "yes" if each.same_class else "no",
+            "-" if each.different_bytes is None else f"{each.different_bytes:,}",
+            "-" if each.relative_error is None else f"{each.relative_error:.1e}",
+            "-" if each.same_class is None else "yes" if each.same_class else "no",
         )
     return table
 

@@ -67,6 +67,7 @@ def test_a_board_computes_what_this_machine_computes(
     compared = linux_networks.compare(name, precision, board, exports)
 
     assert compared.problem is None
+    assert compared.relative_error is not None
     assert compared.relative_error < (0.1 if precision == "int8" else linux_networks.LARGEST_RELATIVE_ERROR)
 
 
