@@ -11,7 +11,7 @@ import struct
 import sys
 from pathlib import Path
 
-FORMATS = "f b B h i q ?".split()  # in the order of edgecompress_type
+FORMATS = ("f", "b", "B", "h", "i", "q", "?")  # in the order of edgecompress_type
 
 
 class Tensor(ctypes.Structure):
@@ -35,7 +35,8 @@ class Tensor(ctypes.Structure):
 
     def values(self) -> tuple[float, ...]:
         """The tensor's elements."""
-        return tuple(value for (value,) in struct.iter_unpack(FORMATS[self.type], ctypes.string_at(self.data, self.bytes)))
+        content = ctypes.string_at(self.data, self.bytes)
+        return tuple(value for (value,) in struct.iter_unpack(FORMATS[self.type], content))
 
 
 def load(path: Path) -> ctypes.CDLL:
