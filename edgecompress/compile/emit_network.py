@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,14 +19,19 @@ PROTOCOL_RANK = 4
 BUILD_ID_BYTES = 16
 
 
-def network_source(program: Program, target: str, build_id: bytes) -> str:
-    """Print network.c for the sources of `emit_c`. Raises ModelError for an input or output of too many axes."""
-    for spec in (*program.inputs, *program.outputs):
+def check_ranks(specs: Iterable[TensorSpec]) -> None:
+    """Raise ModelError for the first input or output of more axes than the device protocol carries."""
+    for spec in specs:
         if len(spec.shape) > PROTOCOL_RANK:
             raise ModelError(
                 f"{spec.name} has {len(spec.shape)} dimensions; the device protocol carries {PROTOCOL_RANK}",
                 hint="reshape the input or output inside the model",
             )
+
+
+def network_source(program: Program, target: str, build_id: bytes) -> str:
+    """Print network.c for the sources of `emit_c`. Raises ModelError for an input or output of too many axes."""
+    check_ranks((*program.inputs, *program.outputs))
     return f"""\
 /* {c_text.title(program.name)} */
 #include "edgert.h"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import onnx
 from onnx import numpy_helper
 
+from edgecompress.compile import emit_network
 from edgecompress.core.errors import ModelError
 from edgecompress.core.values import Model
 
@@ -57,7 +58,11 @@ def node_labels(graph: onnx.GraphProto) -> tuple[str, ...]:
 
 
 def check(model: Model) -> None:
-    """Raise ModelError that lists every operator that cannot be compiled, its layers, and what to do."""
+    """Raise ModelError that lists every operator that cannot be compiled, its layers, and what to do.
+
+    So does an input or output that has too many axes for a device; inside of the network there may be any number.
+    """
+    emit_network.check_ranks((*model.inputs, *model.outputs))
     graph = model.graph.graph
     supported = QUANTIZED if model.is_quantized else FLOAT
     constants = {tensor.name: tensor for tensor in graph.initializer}

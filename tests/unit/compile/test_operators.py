@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import onnx
 import pytest
@@ -9,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgecompress.compile import operators
 from edgecompress.core.errors import ModelError
-from edgecompress.core.values import Model
+from edgecompress.core.values import Model, TensorSpec
 
 
 def model(*nodes: onnx.NodeProto, name: str = "ops", **constants: float) -> Model:
@@ -101,3 +103,12 @@ def test_a_pooling_that_gives_indices_is_refused() -> None:
 
     assert message.endswith("  MaxPool: layer 'pool'")
     assert hint == "MaxPool: only its first output can be compiled, not the indices"
+
+
+def test_an_input_of_too_many_axes_is_refused_before_anything_is_built() -> None:
+    video = TensorSpec(name="video", shape=(1, 2, 3, 4, 5), dtype="float32")
+
+    message, hint = refusal(dataclasses.replace(model(node("Relu")), inputs=(video,)))
+
+    assert message == "video has 5 dimensions; the device protocol carries 4"
+    assert hint == "reshape the input or output inside the model"
