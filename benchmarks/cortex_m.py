@@ -30,7 +30,7 @@ from benchmarks.cortex_m_figures import NETWORKS, Case, Figures, Measured
 
 QUICK = (
     Case(network="kws_dscnn", target="mps2-an386", modes=("speed", "size", "ram")),
-    Case(network="vww_mobilenetv1_025", target="mps2-an500", modes=("speed",)),
+    Case(network="vww_mobilenetv1_025", target="mps2-an500", modes=("speed", "ram")),
     Case(network="ic_resnet8", target="mps2-an505", modes=("speed",)),
     Case(network="ad_autoencoder", target="mps2-an385", modes=("speed",)),
     Case(network="sww_stream", target="mps3-an547", modes=("speed", "balanced", "ram")),
