@@ -34,6 +34,7 @@ _FLOAT_CALL = re.compile(FLOAT_MARK + r"\((-?\d+)\)")
 _PARAMETER = re.compile(r"(\w+)(\*?) (\w+)")
 _KERNEL_HEAD = re.compile(r"^KERNEL void \w+\(([^)]*)\)", re.MULTILINE)
 
+_CALLED = re.compile(r"\b(\w+)\(")
 _INLINE_CALL = re.compile(r"\b(max|min)_(float|u?int\d+)\(|\b(int32_t|float)_bits\(")
 
 
@@ -72,9 +73,11 @@ def inline_functions(text: str) -> str:
 def definitions(functions: Mapping[str, str], text: str) -> str:
     """Define the functions that the text calls, and those that they call; in `functions` callers stand last."""
     needed: list[str] = []
+    called = set(_CALLED.findall(text))
     for name in reversed(list(functions)):
-        if re.search(rf"\b{name}\(", "".join([text, *(functions[other] for other in needed)])):
+        if name in called:
             needed.insert(0, name)
+            called.update(_CALLED.findall(functions[name]))
     return "".join(f"{functions[name]}\n" for name in needed)
 
 
