@@ -45,7 +45,7 @@ def test_a_target_reproduces_the_vectors_and_tells_what_it_is(name: str, toy_bun
     assert (info.inputs, info.outputs) == (bundle.manifest.inputs, bundle.manifest.outputs)
     assert told == [("verify", done, 8) for done in range(9)]
     assert stats.arena_bytes == 36
-    assert (stats.stack_bytes is None) == (name == "host")
+    assert stats.stack_bytes is not None
     assert (stats.resident_bytes is None) == (name != "host")
     assert fault is None
 
