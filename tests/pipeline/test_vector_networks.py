@@ -84,17 +84,20 @@ def residual_block(folder: Path) -> Model:
     )
 
 
-def attention(folder: Path) -> Model:
-    """Scores of ten positions, whose rows are no whole vectors, their softmax, and what they weigh."""
+def attention(folder: Path, positions: int = 12) -> Model:
+    """Scores of positions, their softmax, what they weigh, and its normalisation."""
     return network(
         folder,
         node("MatMul", "x w", "q"),
         node("Transpose", "q", "t", perm=[0, 2, 1]),
         node("MatMul", "q t", "s"),
         node("Softmax", "s", "a"),
-        node("MatMul", "a x", "y"),
-        x=(1, 10, 16),
+        node("MatMul", "a x", "v"),
+        node("LayerNormalization", "v g b", "y", axis=-1, epsilon=1e-3),
+        x=(1, positions, 16),
         w=real(16, 16),
+        g=real(16),
+        b=real(16),
     )
 
 
@@ -128,10 +131,13 @@ def test_what_follows_a_convolution_number_by_number_is_part_of_it(tmp_path: Pat
     ]
 
 
-def test_a_product_whose_rows_are_no_whole_vectors_takes_the_general_way(tmp_path: Path) -> None:
-    program = graph.to_program(attention(tmp_path), targets.load(TARGET))
+@pytest.mark.parametrize(("positions", "product"), [(12, "dense"), (10, "matmul")])
+def test_a_product_whose_rows_are_no_whole_vectors_takes_the_general_way(
+    positions: int, product: str, tmp_path: Path
+) -> None:
+    program = graph.to_program(attention(tmp_path, positions), targets.load(TARGET))
 
-    assert operators(program) == ["dense", "transpose", "matmul", "softmax", "dense"]
+    assert operators(program) == ["dense", "transpose", product, "softmax", "dense", "layer_norm"]
 
 
 def test_resnet8_takes_a_kernel_a_layer_and_no_transposition() -> None:

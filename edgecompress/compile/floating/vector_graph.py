@@ -22,6 +22,7 @@ from edgecompress.compile.kernels.vector_core import Finish, VectorCore
 from edgecompress.compile.kernels.vector_depthwise import Depthwise
 from edgecompress.compile.kernels.vector_pool import Pool
 from edgecompress.compile.kernels.vector_product import Product
+from edgecompress.compile.kernels.vector_rows import LayerNorm, Softmax
 from edgecompress.compile.kernels.window import Window
 
 _LAST = [0, 2, 3, 1]
@@ -69,6 +70,8 @@ class _Rewriter:
             "relax.nn.adaptive_avg_pool2d": self._global_average,
             "relax.mean": self._global_average,
             "relax.matmul": self._computed_product,
+            "relax.nn.softmax": self._softmax,
+            "relax.nn.layer_norm": self._layer_norm,
             **dict.fromkeys(_BY_NUMBER, self._by_number),
         }
 
@@ -226,6 +229,29 @@ class _Rewriter:
             self._last[binding.var] = result
         else:
             self._first[binding.var] = self._emit(relax.op.reshape(result, shape(binding.var)), binding.var.name)
+
+    def _softmax(self, binding: relax.VarBinding) -> bool:
+        """A softmax of rows of whole vectors."""
+        *rows, length = shape(binding.var)
+        if int(binding.value.attrs.axis) not in (-1, len(rows)) or length % self.layers.core.width:
+            return False
+        layer = Softmax(rows=int(np.prod(rows)), length=length)
+        arguments = [self._as_first(binding.value.args[0])]
+        self._first[binding.var] = self._call(layer, arguments, shape(binding.var), [binding])
+        return True
+
+    def _layer_norm(self, binding: relax.VarBinding) -> bool:
+        """A normalisation of rows of whole vectors, scaled and moved."""
+        call = binding.value
+        *rows, length = shape(binding.var)
+        axes = [int(axis) % (len(rows) + 1) for axis in call.attrs.axes]
+        plain = axes == [len(rows)] and bool(call.attrs.center) and bool(call.attrs.scale)
+        if not plain or length % self.layers.core.width or not all(map(is_constant, call.args[1:])):
+            return False
+        layer = LayerNorm(rows=int(np.prod(rows)), length=length, epsilon=float(call.attrs.epsilon))
+        arguments = [self._as_first(each) for each in call.args]
+        self._first[binding.var] = self._call(layer, arguments, shape(binding.var), [binding])
+        return True
 
     def _by_number(self, binding: relax.VarBinding) -> bool:
         """Compute with channels last what is only there with channels last."""
