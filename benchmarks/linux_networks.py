@@ -37,7 +37,8 @@ from edgecompress.core.values import Array, Model
 BOARDS = ("rpi4", "rpi2", "x86-64")
 PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
 LARGEST_RELATIVE_ERROR = 1e-5
-SAMPLES = 2
+SAMPLES = dict.fromkeys(NAMES, 2) | {"resnet18": 1}
+"""An emulated inference of ResNet18 takes half a minute."""
 SEED = 7
 
 
@@ -68,14 +69,15 @@ class Compared:
 def compare(network: str, precision: Precision, board: str, exports: Path) -> Compared:
     """Build a network for a board, run it there and compare; `exports` keeps the ONNX files of torch networks."""
     model = load.load(network, precision, exports)
-    samples = load.noise(model, SAMPLES, SEED)
+    count = SAMPLES[network]
+    samples = load.noise(model, count, SEED)
     chosen = targets.load(board)
     with tempfile.TemporaryDirectory(prefix="edgecompress-") as scratch:
         bundle = compiler.build(model, chosen, Path(scratch) / "bundle", samples=samples)
         inputs, wanted = bundle.vectors()
         with pipeline.connect(chosen, pipeline.DeviceChoice(address=f"loop://{board}")) as device:
             device.install(bundle)
-            runs = [device.run({name: values[i] for name, values in inputs.items()}) for i in range(SAMPLES)]
+            runs = [device.run({name: values[i] for name, values in inputs.items()}) for i in range(count)]
     found = {name: np.stack([run.outputs[name] for run in runs]).reshape(wanted[name].shape) for name in wanted}
     reference = _onnxruntime(model, samples.inputs)
     return Compared(
@@ -85,7 +87,7 @@ def compare(network: str, precision: Precision, board: str, exports: Path) -> Co
         different_bytes=sum(_different_bytes(found[name], wanted[name]) for name in wanted),
         relative_error=max(_relative_error(found[name], reference[name]) for name in wanted),
         same_class=all(
-            np.array_equal(*(each[name].reshape(SAMPLES, -1).argmax(axis=1) for each in (found, reference)))
+            np.array_equal(*(each[name].reshape(count, -1).argmax(axis=1) for each in (found, reference)))
             for name in wanted
         ),
     )
@@ -100,7 +102,8 @@ def _onnxruntime(model: Model, inputs: Mapping[str, Array]) -> dict[str, Array]:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(model.graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
     names = [spec.name for spec in model.outputs]
-    answers = [session.run(names, {name: values[i : i + 1] for name, values in inputs.items()}) for i in range(SAMPLES)]
+    count = len(next(iter(inputs.values())))
+    answers = [session.run(names, {name: values[i : i + 1] for name, values in inputs.items()}) for i in range(count)]
     return {name: np.concatenate([answer[i] for answer in answers]) for i, name in enumerate(names)}
 
 
