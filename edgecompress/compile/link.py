@@ -47,12 +47,14 @@ LINUX_FLAGS = (
     "-fno-stack-protector",  # its failure would be reported through a C library
     "-fno-unwind-tables",
     "-fno-asynchronous-unwind-tables",
+    "-fno-trapping-math",  # nobody looks at exception flags: choices between floats can be made by vectors
+)
+GNU_LINUX_FLAGS = (
     # Vector kernels are written in the order in which registers suffice; gcc 12 would move their loads ahead and then
-    # spill sums. zig's clang knows none of these and passes over them.
+    # spill sums. zig's clang knows no such flags.
     "-fno-schedule-insns",
     "-fno-gcse",
     "-fno-move-loop-invariants",
-    "-fno-trapping-math",  # nobody looks at exception flags: choices between floats can be made by vectors
 )
 LINUX_LINK_FLAGS = (
     "-static",
@@ -133,14 +135,15 @@ def network_flags(*, small: bool) -> tuple[str, ...]:
 
 def device_flags(target: Target, compiler: Compiler, *, small: bool = False) -> tuple[str, ...]:
     """Every flag that decides what the device's program holds, the CPU's first."""
-    return (*compiler.cpu_flags, *COMMON_FLAGS, *_system_flags(target), *network_flags(small=small), *RUNTIME_FLAGS)
+    system, network = _system_flags(target, compiler), network_flags(small=small)
+    return (*compiler.cpu_flags, *COMMON_FLAGS, *system, *network, *RUNTIME_FLAGS)
 
 
 def build_device_program(
     bundle_folder: Path, network: Network, target: Target, compiler: Compiler, runtime: Runtime, output: Path
 ) -> None:
     """Compile a network with the runtime for the target and link it into `output`."""
-    words = [*compiler.command, *_system_flags(target)]
+    words = [*compiler.command, *_system_flags(target, compiler)]
     objects = compile_for_device(bundle_folder, network, target, compiler, runtime)
     link_flags = ["-Wl,--gc-sections", *(LINUX_LINK_FLAGS if target.system == "linux" else ())]
     if runtime.linker_script is not None and target.memory is not None:
@@ -154,7 +157,7 @@ def compile_for_device(
     bundle_folder: Path, network: Network, target: Target, compiler: Compiler, runtime: Runtime
 ) -> list[str]:
     """Compile what was not compiled before, and return all objects: paths relative to the bundle's folder."""
-    words = [*compiler.command, *_system_flags(target)]
+    words = [*compiler.command, *_system_flags(target, compiler)]
     flags = network_flags(small=network.small)
     return _compile_all(bundle_folder, network, runtime, words, variant="device", optimization_of_network=flags)
 
@@ -167,8 +170,10 @@ def reference_flags(target: Target) -> tuple[str, ...]:
     return ("-mfma", "-mavx2") if "fma" in target.features and {"fma", "avx2"} <= _x86_features() else ()
 
 
-def _system_flags(target: Target) -> tuple[str, ...]:
-    return LINUX_FLAGS if target.system == "linux" else BARE_FLAGS
+def _system_flags(target: Target, compiler: Compiler) -> tuple[str, ...]:
+    if target.system == "bare":
+        return BARE_FLAGS
+    return (*LINUX_FLAGS, *GNU_LINUX_FLAGS) if compiler.kind == "gnu" else LINUX_FLAGS
 
 
 def _x86_features() -> frozenset[str]:

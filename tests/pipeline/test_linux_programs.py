@@ -100,12 +100,16 @@ def test_one_static_executable_computes_the_host_s_bytes(network: str, name: str
     assert bundle.program.stat().st_size <= bundle.manifest.sizes.weights_bytes + MOST_BESIDE_WEIGHTS
 
 
-@pytest.mark.parametrize("name", ["rpi4", "rpi-zero", "x86-64"])
-def test_zig_builds_programs_that_compute_the_same(name: str, built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("network", "name"), [("kws_dscnn_fp32", "rpi4"), ("kws_dscnn_int8", "rpi-zero"), ("kws_dscnn_int8", "x86-64")]
+)
+def test_zig_builds_programs_that_compute_the_same(
+    network: str, name: str, built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if not compilers.has_zig():
         pytest.skip("ziglang is not installed")
     monkeypatch.setattr(compilers, "choose", lambda target: compilers.zig(target.toolchain))
-    bundle = built("kws_dscnn_int8", name)
+    bundle = built(network, name)
     assert bundle.manifest.tools.keys() == {"edgecompress", "tvm", "gcc", "zig"}
     assert bundle.manifest.sizes.weights_bytes > 0
     assert (bundle.folder / "lib" / "libmodel.so").is_file()
