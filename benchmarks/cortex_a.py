@@ -3,7 +3,7 @@
     python benchmarks/cortex_a.py                       five networks, float and int8, on four cores
     python benchmarks/cortex_a.py --quick               float ResNet8 and MobileNetV2 on a Cortex-A72
     python benchmarks/cortex_a.py --cores cortex-a76 --precisions int8
-    python benchmarks/cortex_a.py --check               exit 1 and name each bar that is missed
+    python benchmarks/cortex_a.py --check               exit 1 when a required bar is missed; goals are named only
     python benchmarks/cortex_a.py --json                all figures on stdout
 
 Executed instructions of one inference with one thread, under qemu-user. baselines/README.md says how the others were
@@ -48,8 +48,8 @@ def main() -> int:
         _print(counted)
     missed = [each for each in held if each.is_missed]
     for each in missed:
-        progress.print(f"missed: {each}")
-    return 1 if arguments.check and missed else 0
+        progress.print(f"missed: {each}", soft_wrap=True)
+    return 1 if arguments.check and any(each.kind == "required" for each in missed) else 0
 
 
 def as_json(counted: list[Counted]) -> dict[str, object]:
@@ -111,7 +111,7 @@ def _parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--precisions", nargs="+", default=PRECISIONS, choices=PRECISIONS, help="float32, int8")
     parser.add_argument("--cores", nargs="+", default=tuple(TARGETS), choices=tuple(TARGETS), help="which cores")
     parser.add_argument("--folder", type=Path, help="keep what is built here")
-    parser.add_argument("--check", action="store_true", help="exit 1 when a bar is missed")
+    parser.add_argument("--check", action="store_true", help="exit 1 when a required bar is missed")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     return parser.parse_args(words)
 
