@@ -343,3 +343,16 @@ def test_a_product_of_two_tensors_is_read_as_its_heads_lie() -> None:
     assert product.shape.first_strides == product.shape.second_strides == (48, 4, 8)
     assert product.output.scale == 0.5, "the division is a change of scale"
     assert network.layers[-1].inputs[0].scale == 0.25
+
+
+def test_a_convolution_with_float_weights_is_computed_with_reals_and_said_to_be(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    draw = Drawing((1, 2, 4, 4))
+    draw.node("Conv", [draw.quantized("x"), draw.constant("w", np.ones((3, 2, 1, 1), np.float32))], "c")
+
+    network = match(draw.model(draw.quantized("c"), (1, 3, 4, 4)))
+
+    part = only(network, layers.FloatPart)
+    assert part.output.shape == (1, 4, 4, 3), "channels last, as the image that it reads"
+    assert caplog.messages == ["layer 'Conv_c' is computed in float: it is not quantized on all sides"]
