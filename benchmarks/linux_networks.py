@@ -40,6 +40,7 @@ LARGEST_RELATIVE_ERROR = 1e-5
 SAMPLES = dict.fromkeys(NAMES, 2) | {"resnet18": 1}
 """An emulated inference of ResNet18 takes half a minute."""
 SEED = 7
+WIDTH_OF_A_FILE = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +139,7 @@ def main() -> int:
     if asked.json:
         print(json.dumps([asdict(each) for each in found], indent=2))
     else:
-        Console().print(_table(found))
+        Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE).print(_table(found))
     return 1 if asked.check and any(each.problem for each in found) else 0
 
 
