@@ -26,13 +26,13 @@ PART = "__part"
 
 _KERNEL = re.compile(r"(KERNEL void \w+\([^)]*\) \{\n)(.*)(^\}\n)", re.MULTILINE | re.DOTALL)
 _LOOP = re.compile(r"for \(uint32_t (\w+) = 0; \1 < (\d+)u; \+\+\1\) \{")
-_LOCAL_POINTER = re.compile(r"(const float \*)const (\w+) = .*;")
+_LOCAL_POINTER = re.compile(r"(const \w+ \*)const (\w+) = .*;")
 _DECLARATION = re.compile(r"\s*(const )?[a-z]\w* \**(const )?\w+ = ")
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Known:
-    """A pointer, or the index of a loop around it, that a loop knows from outside."""
+    """A pointer, a number, or the index of a loop around it, that a loop knows from outside."""
 
     type: str
     name: str
@@ -55,7 +55,7 @@ def spread(kernel: CKernel) -> CKernel:
     text = _KERNEL.fullmatch(kernel.source)
     if not kernel.spreads or text is None:
         return kernel
-    known = [_pointer(parameter) for parameter in c_text.parameters(kernel.source)]
+    known = [_parameter(parameter) for parameter in c_text.parameters(kernel.source)]
     body = [line.removeprefix("  ") for line in text[2].splitlines()]
     known += [_Known(type=found[1], name=found[2]) for found in map(_LOCAL_POINTER.fullmatch, body) if found]
     functions: list[str] = []
@@ -64,9 +64,10 @@ def spread(kernel: CKernel) -> CKernel:
     return replace(kernel, source="".join(functions) + text[1] + inside + text[3])
 
 
-def _pointer(parameter: str) -> _Known:
-    kind, _, name = parameter.rpartition("*")
-    return _Known(type=f"{kind}*", name=name)
+def _parameter(parameter: str) -> _Known:
+    end = "*" if "*" in parameter else " "
+    kind, _, name = parameter.rpartition(end)
+    return _Known(type=f"{kind}{end}", name=name)
 
 
 def _spread(kernel: str, known: Sequence[_Known], body: Sequence[str], functions: list[str]) -> list[str]:

@@ -21,17 +21,23 @@ from edgecompress.core.values import Model, Optimize
 def to_program(imported: Imported, model: Model, target: Target, optimize: Optimize = "balanced") -> Program:
     """Turn a QDQ network into kernels with the arithmetic of the TFLite int8 specification.
 
-    The target's features choose the kernels; every kernel gives the same bytes.
+    The target's features and machine choose the kernels; every kernel gives the same bytes.
 
     Raises ModelError that names every ONNX node which has no integer kernel, or whose numbers do not fit int32.
     """
     network = passes.fuse_clamps(passes.drop_unused(passes.fold_pads(match(imported, model))))
     network = drop_dead_channels(network)
     parts = float_parts.lower(network, target)
-    program = emit(network, target.features, optimize, parts)
+    features = _features(target)
+    program = emit(network, features, optimize, parts)
     fused = chains.fuse(network) if optimize == "ram" else network
     if not any(isinstance(layer, Chain) for layer in fused.layers):
         return program
-    by_rows = emit(fused, target.features, optimize, parts)
+    by_rows = emit(fused, features, optimize, parts)
     # The choice of chains knows no kernel's workspaces; the plan of the arena does.
     return min(by_rows, program, key=lambda each: lower_and_plan(each).arena.bytes)
+
+
+def _features(target: Target) -> tuple[str, ...]:
+    """What kernel families go by."""
+    return (*target.features, *([target.machine] if target.machine else []))

@@ -9,9 +9,10 @@ from tvm import tirx
 
 from edgecompress.compile.cuts import Cut
 from edgecompress.compile.integer.layers import Value
+from edgecompress.compile.program import CKernel
 from edgecompress.core.values import Array
 
-Build = Callable[[], tirx.PrimFunc]
+Build = Callable[[], tirx.PrimFunc | CKernel]
 """Writes a kernel."""
 
 

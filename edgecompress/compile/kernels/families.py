@@ -15,6 +15,7 @@ from edgecompress.compile.kernels import (
     mve_addition,
     mve_convolution,
     mve_depthwise,
+    neon_convolution,
 )
 from edgecompress.compile.kernels.addition import Addition
 from edgecompress.compile.kernels.product import Choose, Kernel, Product
@@ -22,8 +23,11 @@ from edgecompress.compile.kernels.product import Choose, Kernel, Product
 FAMILIES: Mapping[str, tuple[Choose, ...]] = {
     "mve": (mve_depthwise.choose, mve_convolution.choose),
     "dsp": (dsp_depthwise.choose, dsp_convolution.choose),
+    "dotprod": (neon_convolution.family(neon_convolution.DOT),),
+    "aarch64": (neon_convolution.family(neon_convolution.PAIRS),),
+    "neon": (neon_convolution.family(neon_convolution.PAIRS_32_BIT),),
 }
-"""Target feature -> its kernels; the best family first. The first kernel that takes a layer gets it."""
+"""Target feature or machine -> its kernels; the best family first. The first kernel that takes a layer gets it."""
 
 GENERIC: tuple[Choose, ...] = (depthwise.choose, convolution.choose)
 

@@ -11,6 +11,7 @@ from tvm import tirx
 
 from edgecompress.compile.kernels.epilogue import Epilogue
 from edgecompress.compile.kernels.window import Window
+from edgecompress.compile.program import CKernel
 from edgecompress.compile.quantized import Multiplier
 from edgecompress.core.values import Array
 
@@ -69,7 +70,7 @@ class Kernel:
     """
 
     name: str
-    build: Callable[[], tirx.PrimFunc]
+    build: Callable[[], tirx.PrimFunc | CKernel]
     constants: dict[str, Array]
     scalars: list[int]
 

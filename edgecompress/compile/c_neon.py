@@ -1,0 +1,288 @@
+"""Vectors of int8 as C, for kernels on Cortex-A: every machine computes the same bytes.
+
+`bytes16` are 16 int8 in a register, `halves8` eight int16, `words4` four int32. Each function has its NEON
+instructions, and a definition on vectors of GCC and clang for the reference on a little-endian machine.
+"""
+
+from __future__ import annotations
+
+from edgecompress.compile import c_text
+
+_HEAD = """\
+#if defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+typedef int8_t bytes8 __attribute__((vector_size(8)));
+typedef int8_t bytes16 __attribute__((vector_size(16)));
+typedef int16_t halves8 __attribute__((vector_size(16)));
+typedef int32_t words4 __attribute__((vector_size(16)));
+typedef int8_t bytes8_anywhere __attribute__((vector_size(8), aligned(1)));
+typedef int8_t bytes16_anywhere __attribute__((vector_size(16), aligned(1)));
+"""
+
+_LOADS = {
+    "load_bytes16": """\
+static inline bytes16 load_bytes16(const int8_t *from) {
+  return (bytes16)*(const bytes16_anywhere *)(const void *)from;
+}
+""",
+    "load_bytes8": """\
+static inline bytes8 load_bytes8(const int8_t *from) {
+  return (bytes8)*(const bytes8_anywhere *)(const void *)from;
+}
+""",
+    "twice_bytes8": """\
+/* Eight bytes, and the same again. */
+static inline bytes16 twice_bytes8(const int8_t *from) {
+#if defined(__aarch64__)
+  return (bytes16)vld1q_dup_s64((const int64_t *)(const void *)from);
+#else
+  bytes16 values;
+  memcpy(&values, from, 8u);
+  memcpy((int8_t *)&values + 8, from, 8u);
+  return values;
+#endif
+}
+""",
+    "repeat_bytes4": """\
+/* Four bytes, four times. */
+static inline bytes16 repeat_bytes4(const int8_t *from) {
+#if defined(__ARM_NEON)
+  return (bytes16)vld1q_dup_s32((const int32_t *)(const void *)from);
+#else
+  int32_t word;
+  memcpy(&word, from, sizeof word);
+  return (bytes16)(words4){word, word, word, word};
+#endif
+}
+""",
+    "load_words4": """\
+static inline words4 load_words4(const int32_t *from) {
+  words4 values;
+  memcpy(&values, from, sizeof values);
+  return values;
+}
+""",
+    "copy_bytes": """\
+/* Faster than memcpy of a runtime that is built to be small. */
+static inline void copy_bytes(int8_t *restrict to, const int8_t *restrict from, uint32_t count) {
+  for (; count >= 64u; count -= 64u) {
+    const bytes16 a = load_bytes16(from), b = load_bytes16(from + 16);
+    const bytes16 c = load_bytes16(from + 32), d = load_bytes16(from + 48);
+    memcpy(to, &a, 16u);
+    memcpy(to + 16, &b, 16u);
+    memcpy(to + 32, &c, 16u);
+    memcpy(to + 48, &d, 16u);
+    from += 64;
+    to += 64;
+  }
+  for (; count >= 16u; count -= 16u) {
+    const bytes16 a = load_bytes16(from);
+    memcpy(to, &a, 16u);
+    from += 16;
+    to += 16;
+  }
+  for (; count > 0u; --count) {
+    *to++ = *from++;
+  }
+}
+""",
+    "fill_bytes": """\
+static inline void fill_bytes(int8_t *to, int32_t value, uint32_t count) {
+  const int8_t byte = (int8_t)value;
+  const bytes16 bytes = (bytes16){0} + byte;
+  for (; count >= 16u; count -= 16u) {
+    memcpy(to, &bytes, 16u);
+    to += 16;
+  }
+  for (; count > 0u; --count) {
+    *to++ = byte;
+  }
+}
+""",
+}
+
+_PRODUCTS = {
+    "dot_lane": """\
+/* To each word of the sum, the four products of its four weights and the four numbers in a lane (a literal) of x. */
+#if defined(__ARM_FEATURE_DOTPROD) && defined(__aarch64__)
+#define dot_lane(sum, weights, x, lane) ((words4)vdotq_laneq_s32(sum, weights, x, lane))
+#else
+static inline words4 dot_lane(words4 sum, bytes16 weights, bytes16 x, uint32_t lane) {
+  const words4 words = (words4)weights;
+  sum += (words << 24 >> 24) * (int32_t)x[4u * lane];
+  sum += (words << 16 >> 24) * (int32_t)x[4u * lane + 1u];
+  sum += (words << 8 >> 24) * (int32_t)x[4u * lane + 2u];
+  return sum + (words >> 24) * (int32_t)x[4u * lane + 3u];
+}
+#endif
+""",
+    "products_of_8": """\
+static inline halves8 products_of_8(bytes8 a, bytes8 b) {
+#if defined(__ARM_NEON)
+  return (halves8)vmull_s8(a, b);
+#else
+  return __builtin_convertvector(a, halves8) * __builtin_convertvector(b, halves8);
+#endif
+}
+""",
+    "products_of_16": """\
+/* The products of the first eight bytes and of the last eight, added up. The sums must fit. */
+static inline halves8 products_of_16(bytes16 a, bytes16 b) {
+#if defined(__aarch64__)
+  return (halves8)vmlal_high_s8(vmull_s8(vget_low_s8(a), vget_low_s8(b)), a, b);
+#elif defined(__ARM_NEON)
+  const int16x8_t first = vmull_s8(vget_low_s8(a), vget_low_s8(b));
+  return (halves8)vmlal_s8(first, vget_high_s8(a), vget_high_s8(b));
+#else
+  bytes8 a_low, a_high, b_low, b_high;
+  memcpy(&a_low, &a, 8u);
+  memcpy(&b_low, &b, 8u);
+  memcpy(&a_high, (const int8_t *)&a + 8, 8u);
+  memcpy(&b_high, (const int8_t *)&b + 8, 8u);
+  return products_of_8(a_low, b_low) + products_of_8(a_high, b_high);
+#endif
+}
+""",
+    "add_products_of_16": """\
+static inline halves8 add_products_of_16(halves8 sum, bytes16 a, bytes16 b) {
+#if defined(__aarch64__)
+  return (halves8)vmlal_high_s8(vmlal_s8(sum, vget_low_s8(a), vget_low_s8(b)), a, b);
+#elif defined(__ARM_NEON)
+  const int16x8_t first = vmlal_s8(sum, vget_low_s8(a), vget_low_s8(b));
+  return (halves8)vmlal_s8(first, vget_high_s8(a), vget_high_s8(b));
+#else
+  return sum + products_of_16(a, b);
+#endif
+}
+""",
+    "add_pairs": """\
+/* To each word of the sum, two neighbouring halves. */
+static inline words4 add_pairs(words4 sum, halves8 halves) {
+#if defined(__ARM_NEON)
+  return (words4)vpadalq_s16(sum, halves);
+#else
+  return sum + ((words4)halves << 16 >> 16) + ((words4)halves >> 16);
+#endif
+}
+""",
+    "total_of_each": """\
+/* What the four words of each vector add up to. */
+static inline words4 total_of_each(words4 a, words4 b, words4 c, words4 d) {
+#if defined(__aarch64__)
+  return (words4)vpaddq_s32(vpaddq_s32(a, b), vpaddq_s32(c, d));
+#elif defined(__ARM_NEON)
+  const int32x2_t first = vpadd_s32(vget_low_s32(a), vget_high_s32(a));
+  const int32x2_t second = vpadd_s32(vget_low_s32(b), vget_high_s32(b));
+  const int32x2_t third = vpadd_s32(vget_low_s32(c), vget_high_s32(c));
+  const int32x2_t fourth = vpadd_s32(vget_low_s32(d), vget_high_s32(d));
+  return (words4)vcombine_s32(vpadd_s32(first, second), vpadd_s32(third, fourth));
+#else
+  return (words4){a[0] + a[1] + a[2] + a[3], b[0] + b[1] + b[2] + b[3], c[0] + c[1] + c[2] + c[3],
+                  d[0] + d[1] + d[2] + d[3]};
+#endif
+}
+""",
+}
+
+_ENDINGS = {
+    "multiply_high": """\
+/* Q0.31 product, rounding half up. */
+static inline words4 multiply_high(words4 a, words4 b) {
+#if defined(__ARM_NEON)
+  return (words4)vqrdmulhq_s32(a, b);
+#else
+  words4 product;
+  for (uint32_t i = 0; i < 4u; ++i) {
+    product[i] = (int32_t)(((int64_t)a[i] * b[i] + (1 << 30)) >> 31);
+  }
+  return product;
+#endif
+}
+""",
+    "round_shift": """\
+/* Shift left by a negative number, that is to the right, rounding half up. */
+static inline words4 round_shift(words4 a, words4 shift) {
+#if defined(__ARM_NEON)
+  return (words4)vrshlq_s32(a, shift);
+#else
+  const words4 half = (1 << -shift >> 1) & 0x7fffffff;
+  return (a >> -shift) - (words4)((a & half) != 0);
+#endif
+}
+""",
+    "scale_down": """\
+/* Multiply by multiplier / 2^31 * 2^shift with a shift below 0, rounding twice, the second time half away from 0. */
+static inline words4 scale_down(words4 sum, words4 multiplier, words4 shift) {
+  const words4 product = multiply_high(sum, multiplier);
+#if defined(__ARM_NEON)
+  return round_shift((words4)vsraq_n_s32(product, product, 31), shift);
+#else
+  return round_shift(product + (product >> 31), shift);
+#endif
+}
+""",
+    "scale_either": """\
+/* The same with any shift. */
+static inline words4 scale_either(words4 sum, words4 multiplier, words4 shift) {
+  const words4 right = shift & (shift >> 31);
+  const words4 product = multiply_high(sum << (shift - right), multiplier);
+  return round_shift(product + ((product & right) >> 31), right);
+}
+""",
+    "narrow_words": """\
+/* Eight words as int16, each saturated, and a number added, saturated. */
+static inline halves8 narrow_words(words4 a, words4 b, int32_t zero) {
+#if defined(__ARM_NEON)
+  return (halves8)vqaddq_s16(vcombine_s16(vqmovn_s32(a), vqmovn_s32(b)), vdupq_n_s16((int16_t)zero));
+#else
+  halves8 result;
+  for (uint32_t i = 0; i < 8u; ++i) {
+    const int32_t wide = i < 4u ? a[i] : b[i - 4u];
+    const int32_t most = wide > 16383 ? 16383 : wide;
+    result[i] = (int16_t)((most < -16384 ? -16384 : most) + zero);
+  }
+  return result;
+#endif
+}
+""",
+    "narrow_halves": """\
+/* int8 of eight numbers, limited to low .. high. */
+static inline bytes8 narrow_halves(halves8 a, int32_t low, int32_t high) {
+#if defined(__ARM_NEON)
+  const int8x8_t narrow = vqmovn_s16(a);
+  return (bytes8)vmax_s8(vmin_s8(narrow, vdup_n_s8((int8_t)high)), vdup_n_s8((int8_t)low));
+#else
+  bytes8 result;
+  for (uint32_t i = 0; i < 8u; ++i) {
+    const int32_t most = a[i] > high ? high : a[i];
+    result[i] = (int8_t)(most < low ? low : most);
+  }
+  return result;
+#endif
+}
+""",
+    "narrow_halves_twice": """\
+static inline bytes16 narrow_halves_twice(halves8 a, halves8 b, int32_t low, int32_t high) {
+#if defined(__ARM_NEON)
+  const int8x16_t narrow = vcombine_s8(vqmovn_s16(a), vqmovn_s16(b));
+  return (bytes16)vmaxq_s8(vminq_s8(narrow, vdupq_n_s8((int8_t)high)), vdupq_n_s8((int8_t)low));
+#else
+  const bytes8 first = narrow_halves(a, low, high), second = narrow_halves(b, low, high);
+  bytes16 result;
+  memcpy(&result, &first, 8u);
+  memcpy((int8_t *)&result + 8, &second, 8u);
+  return result;
+#endif
+}
+""",
+}
+
+FUNCTIONS = {**_LOADS, **_PRODUCTS, **_ENDINGS}
+"""Name -> definition; a function stands after those that it calls."""
+
+
+def definitions(text: str) -> str:
+    """Define the vector types and functions that some C text uses, in order."""
+    functions = c_text.definitions(FUNCTIONS, text)
+    return f"{_HEAD}{functions}" if functions else ""

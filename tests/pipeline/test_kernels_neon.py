@@ -1,0 +1,197 @@
+"""Random int8 layers as NEON kernels: a plain reference, and the same bytes on emulated Cortex-A cores as here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import int8_reference
+import numpy as np
+import pytest
+
+from edgecompress.compile import assemble, emit_c, emit_network, emit_weights, link, quantized
+from edgecompress.compile.kernels import epilogue, families
+from edgecompress.compile.kernels.product import Kernel, Product
+from edgecompress.compile.kernels.window import Window
+from edgecompress.compile.program import Call, Program
+from edgecompress.core import target as targets
+from edgecompress.core import tools
+from edgecompress.core.bundle import run_host_program
+from edgecompress.core.target import Target
+from edgecompress.core.values import Array, TensorSpec
+
+LAYERS = {"rpi4": 40, "rpi5": 30, "rpi2": 14}
+"""Profiles with NEON, and how many layers are drawn for each."""
+
+EMULATORS = {
+    "rpi4": "qemu-aarch64-static -cpu cortex-a72",
+    "rpi5": "qemu-aarch64-static -cpu cortex-a76",
+    "rpi2": "qemu-arm-static -cpu cortex-a7",
+}
+ADDRESS_SANITIZER = ("-fsanitize=address",)
+"""That of undefined behaviour takes gcc 12 minutes for vectors."""
+FACTORS = (0.004, 0.9, 30.0)
+"""Largest factors of an accumulator's typical size: results of some steps, of the whole range, and saturated."""
+
+
+def draw(random: np.random.Generator) -> Product:
+    """A layer of any geometry, of weights of any size, with zero points and limits of any kind."""
+    kernel = (1, 1) if random.random() < 0.3 else (int(random.integers(1, 5)), int(random.integers(1, 5)))
+    channels = int(random.choice([1, 3, 4, 8, 12, 16, 20, 24, 32, 48, random.integers(1, 70)]))
+    dilation = (int(random.choice([1, 1, 2])), int(random.choice([1, 1, 1, 2])))
+    reach = [step * (size - 1) + 1 for step, size in zip(dilation, kernel, strict=True)]
+    padded = random.random() < 0.6
+    window = Window(
+        height=int(random.integers(reach[0], reach[0] + 6)),
+        width=int(random.integers(reach[1], reach[1] + 12)),
+        channels=channels,
+        kernel=kernel,
+        stride=(int(random.choice([1, 1, 2, 3])), int(random.choice([1, 1, 2, 3]))),
+        dilation=dilation,
+        padding=tuple(int(random.integers(0, size + 1)) if padded else 0 for size in (*kernel, *kernel)),
+    )
+    groups = channels if random.random() < 0.35 else 1
+    outputs = channels if groups > 1 else int(random.choice([4, 8, 16, 32, random.integers(1, 41)]))
+    return product(random, window, outputs, groups)
+
+
+def product(random: np.random.Generator, window: Window, outputs: int, groups: int) -> Product:
+    least = int(random.choice([-128, -127, -40]))
+    weights = random.integers(least, -least, (outputs, *window.kernel, window.channels // groups)).astype(np.int8)
+    zero = int(random.choice([-128, 0, random.integers(-128, 128)]))
+    low, high = sorted(int(bound) for bound in random.integers(-128, 128, 2)) if random.random() < 0.3 else (-128, 127)
+    bias, magnitudes = quantized.folded_bias(random.integers(-3000, 3000, outputs), weights, zero)
+    largest = float(random.choice(FACTORS))
+    factors = [largest * float(random.uniform(0.05, 1)) / np.sqrt(weights[0].size) for _ in range(outputs)]
+    multipliers = tuple(quantized.multiplier(factor) for factor in factors)
+    return Product(
+        window=window,
+        groups=groups,
+        weights=weights,
+        bias=bias,
+        magnitudes=magnitudes,
+        multipliers=multipliers,
+        epilogue=epilogue.choose(multipliers, magnitudes, low, high),
+        input_zero=zero,
+        output_zero=int(random.integers(-128, 128)),
+        low=low,
+        high=high,
+    )
+
+
+def reference(layer: Product, image: Array) -> Array:
+    window = layer.window
+    seen = int8_reference.patches(window, image.reshape(window.height, window.width, -1), layer.input_zero)
+    sums = int8_reference.grouped_sums(seen, layer.weights, layer.groups)
+    return int8_reference.requantised(
+        sums, layer.bias, layer.multipliers, layer.output_zero, layer.low, layer.high
+    ).reshape(1, -1)
+
+
+def program(layers: list[Product], choose: Callable[[Product], Kernel]) -> Program:
+    """Each layer has an input and an output of its own."""
+    inputs, outputs, calls, constants, kernels = [], [], [], {}, {}
+    for number, layer in enumerate(layers):
+        window, kernel = layer.window, choose(layer)
+        results = window.output_height * window.output_width * layer.outputs
+        inputs.append(
+            TensorSpec(name=f"x{number}", shape=(1, window.height * window.width * window.channels), dtype="int8")
+        )
+        outputs.append(TensorSpec(name=f"y{number}", shape=(1, results), dtype="int8"))
+        named = {f"layer{number}_{role}": values for role, values in kernel.constants.items()}
+        constants |= named
+        kernels.setdefault(kernel.name, kernel.build())
+        calls.append(
+            Call(
+                name=f"layer{number}",
+                op="conv2d",
+                kernel=kernel.name,
+                arguments=(f"x{number}", *named),
+                output=f"y{number}",
+                scalars=tuple(kernel.scalars),
+            )
+        )
+    return Program(
+        name="layers",
+        inputs=tuple(inputs),
+        outputs=tuple(outputs),
+        tensors={},
+        constants=constants,
+        calls=tuple(calls),
+        kernels=kernels,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """The layers of a profile, their program, where its sources are, and what they are to compute."""
+
+    target: Target
+    program: Program
+    folder: Path
+    inputs: dict[str, Array]
+    wanted: dict[str, Array]
+
+    def agrees(self, runner: Path) -> None:
+        found = run_host_program(runner, self.program.inputs, self.program.outputs, self.inputs)
+        for call in self.program.calls:
+            different = np.flatnonzero(found[call.output] != self.wanted[call.output])
+            assert not len(different), f"{call.kernel}: {len(different)} bytes differ, the first at {different[0]}"
+
+
+@pytest.fixture(scope="module", params=LAYERS)
+def drawn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Drawn:
+    random = np.random.default_rng(sum(map(ord, request.param)))
+    target = targets.load(request.param)
+    features = (*target.features, target.machine or "")
+    layers = [draw(random) for _ in range(LAYERS[request.param])]
+    asked = program(layers, lambda layer: families.choose(layer, features))
+    images = [random.integers(-128, 128, spec.shape).astype(np.int8) for spec in asked.inputs]
+    folder = tmp_path_factory.mktemp(request.param)
+    _write(asked, folder)
+    return Drawn(
+        target=target,
+        program=asked,
+        folder=folder,
+        inputs={spec.name: image for spec, image in zip(asked.inputs, images, strict=True)},
+        wanted={
+            call.output: reference(layer, image) for call, layer, image in zip(asked.calls, layers, images, strict=True)
+        },
+    )
+
+
+def _write(asked: Program, folder: Path) -> None:
+    lowered = assemble.lower_and_plan(asked)
+    sources = emit_c.model_sources(asked, lowered.kernels, lowered.arena) | emit_weights.weights_sources(asked)
+    sources["network.c"] = emit_network.network_source(asked, "host", bytes(16))
+    (folder / "src").mkdir()
+    for name, text in sources.items():
+        (folder / "src" / name).write_text(text)
+    link.copy_runtime(link.find_runtime(link.REFERENCE_PORT), folder)
+
+
+def test_layers_that_sum_over_channels_have_neon_kernels(drawn: Drawn) -> None:
+    fast = [call.kernel for call in drawn.program.calls if call.kernel.startswith("neon")]
+
+    assert len(fast) > 0.9 * sum("depthwise" not in call.kernel for call in drawn.program.calls) > 6
+
+
+def test_random_layers_agree_with_a_plain_reference(drawn: Drawn) -> None:
+    link.build_reference(drawn.folder, assemble.NETWORK, Path("sanitized"), flags=ADDRESS_SANITIZER)
+
+    drawn.agrees(drawn.folder / "sanitized")
+
+
+def test_random_layers_give_the_same_bytes_on_an_emulated_core(drawn: Drawn) -> None:
+    runtime, toolchain = link.find_runtime(link.REFERENCE_PORT), drawn.target.toolchain
+    sources = [*assemble.NETWORK.sources, *(str(link.RUNTIME / name) for name in runtime.sources)]
+    folders = ("src", "runtime/include", "runtime/src", f"runtime/ports/{link.REFERENCE_PORT}")
+    words = [f"{toolchain.prefix}gcc", *toolchain.cpu_flags, *link.COMMON_FLAGS, *link.LINUX_FLAGS, "-O2", "-static"]
+    words += [word for folder in folders for word in ("-I", folder)]
+    tools.run([*words, *sources, "-lm", "-o", "emulated"], timeout_s=600, folder=drawn.folder)
+    runner = drawn.folder / "run.sh"
+    runner.write_text(f'#!/bin/sh\nexec {EMULATORS[drawn.target.name]} "$(dirname "$0")/emulated"\n')
+    runner.chmod(0o755)
+
+    drawn.agrees(runner)
