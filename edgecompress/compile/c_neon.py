@@ -14,6 +14,7 @@ _HEAD = """\
 #endif
 typedef int8_t bytes8 __attribute__((vector_size(8)));
 typedef int8_t bytes16 __attribute__((vector_size(16)));
+typedef int16_t halves4 __attribute__((vector_size(8)));
 typedef int16_t halves8 __attribute__((vector_size(16)));
 typedef int32_t words4 __attribute__((vector_size(16)));
 typedef int8_t bytes8_anywhere __attribute__((vector_size(8), aligned(1)));
@@ -153,6 +154,60 @@ static inline halves8 add_products_of_16(halves8 sum, bytes16 a, bytes16 b) {
   return (halves8)vmlal_s8(first, vget_high_s8(a), vget_high_s8(b));
 #else
   return sum + products_of_16(a, b);
+#endif
+}
+""",
+    "add_products_of_8": """\
+static inline halves8 add_products_of_8(halves8 sum, bytes8 a, bytes8 b) {
+#if defined(__ARM_NEON)
+  return (halves8)vmlal_s8(sum, a, b);
+#else
+  return sum + products_of_8(a, b);
+#endif
+}
+""",
+    "low_bytes": """\
+static inline bytes8 low_bytes(bytes16 a) {
+#if defined(__ARM_NEON)
+  return (bytes8)vget_low_s8(a);
+#else
+  bytes8 low;
+  memcpy(&low, &a, 8u);
+  return low;
+#endif
+}
+""",
+    "high_bytes": """\
+static inline bytes8 high_bytes(bytes16 a) {
+#if defined(__ARM_NEON)
+  return (bytes8)vget_high_s8(a);
+#else
+  bytes8 high;
+  memcpy(&high, (const int8_t *)&a + 8, 8u);
+  return high;
+#endif
+}
+""",
+    "add_low_halves": """\
+/* To each word of the sum, one of the first four halves. */
+static inline words4 add_low_halves(words4 sum, halves8 halves) {
+#if defined(__ARM_NEON)
+  return (words4)vaddw_s16(sum, vget_low_s16(halves));
+#else
+  halves4 low;
+  memcpy(&low, &halves, 8u);
+  return sum + __builtin_convertvector(low, words4);
+#endif
+}
+""",
+    "add_high_halves": """\
+static inline words4 add_high_halves(words4 sum, halves8 halves) {
+#if defined(__ARM_NEON)
+  return (words4)vaddw_s16(sum, vget_high_s16(halves));
+#else
+  halves4 high;
+  memcpy(&high, (const int16_t *)&halves + 4, 8u);
+  return sum + __builtin_convertvector(high, words4);
 #endif
 }
 """,

@@ -16,6 +16,7 @@ from edgecompress.compile.kernels import (
     mve_convolution,
     mve_depthwise,
     neon_convolution,
+    neon_depthwise,
 )
 from edgecompress.compile.kernels.addition import Addition
 from edgecompress.compile.kernels.product import Choose, Kernel, Product
@@ -23,9 +24,9 @@ from edgecompress.compile.kernels.product import Choose, Kernel, Product
 FAMILIES: Mapping[str, tuple[Choose, ...]] = {
     "mve": (mve_depthwise.choose, mve_convolution.choose),
     "dsp": (dsp_depthwise.choose, dsp_convolution.choose),
-    "dotprod": (neon_convolution.family(neon_convolution.DOT),),
-    "aarch64": (neon_convolution.family(neon_convolution.PAIRS),),
-    "neon": (neon_convolution.family(neon_convolution.PAIRS_32_BIT),),
+    "dotprod": (neon_depthwise.family(16), neon_convolution.family(neon_convolution.DOT)),
+    "aarch64": (neon_depthwise.family(16), neon_convolution.family(neon_convolution.PAIRS)),
+    "neon": (neon_depthwise.family(8), neon_convolution.family(neon_convolution.PAIRS_32_BIT)),
 }
 """Target feature or machine -> its kernels; the best family first. The first kernel that takes a layer gets it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,11 +34,12 @@ def choose(product: Product) -> Ending:
     return Ending(scales_up=any(each.shift > -1 for each in product.multipliers if each.value))
 
 
-def table(product: Product) -> NDArray[np.int32]:
-    """Lay out biases, multipliers and shifts for each vector of channels: (vector, column, channel)."""
+def table(product: Product, channels: Sequence[int] | None = None) -> NDArray[np.int32]:
+    """Lay out biases, multipliers and shifts for each vector of these channels, or all: (vector, column, channel)."""
     values = [each.value for each in product.multipliers]
     shifts = [each.shift if each.value else -1 for each in product.multipliers]
     columns = np.stack([product.bias, values, shifts])
+    columns = columns if channels is None else columns[:, list(channels)]
     padded = np.pad(columns, ((0, 0), (0, -columns.shape[1] % CHANNELS)))
     padded[2, columns.shape[1] :] = -1
     vectors = padded.reshape(COLUMNS, -1, CHANNELS).transpose(1, 0, 2)
