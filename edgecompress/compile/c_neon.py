@@ -57,6 +57,11 @@ static inline bytes16 repeat_bytes4(const int8_t *from) {
 #endif
 }
 """,
+    "store_bytes16": """\
+static inline void store_bytes16(int8_t *to, bytes16 values) {
+  *(bytes16_anywhere *)(void *)to = (bytes16_anywhere)values;
+}
+""",
     "load_words4": """\
 static inline words4 load_words4(const int32_t *from) {
   words4 values;
@@ -208,6 +213,35 @@ static inline words4 add_high_halves(words4 sum, halves8 halves) {
   halves4 high;
   memcpy(&high, (const int16_t *)&halves + 4, 8u);
   return sum + __builtin_convertvector(high, words4);
+#endif
+}
+""",
+    "less_zero": """\
+/* Eight numbers less their zero point, times 2^5. */
+static inline halves8 less_zero(bytes8 a, int32_t zero) {
+#if defined(__ARM_NEON)
+  return (halves8)vshlq_n_s16(vsubl_s8(a, vdup_n_s8((int8_t)zero)), 5);
+#else
+  return (__builtin_convertvector(a, halves8) - (int16_t)zero) << 5;
+#endif
+}
+""",
+    "low_shifted": """\
+/* The first four numbers, times 2^15. */
+static inline words4 low_shifted(halves8 a) {
+#if defined(__ARM_NEON)
+  return (words4)vshll_n_s16(vget_low_s16(a), 15);
+#else
+  return add_low_halves((words4){0}, a) << 15;
+#endif
+}
+""",
+    "high_shifted": """\
+static inline words4 high_shifted(halves8 a) {
+#if defined(__ARM_NEON)
+  return (words4)vshll_n_s16(vget_high_s16(a), 15);
+#else
+  return add_high_halves((words4){0}, a) << 15;
 #endif
 }
 """,

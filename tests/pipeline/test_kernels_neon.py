@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import int8_reference
@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from edgecompress.compile import assemble, emit_c, emit_network, emit_weights, link, quantized
-from edgecompress.compile.kernels import epilogue, families
+from edgecompress.compile.integer import layers
+from edgecompress.compile.kernels import addition, epilogue, families
 from edgecompress.compile.kernels.product import Kernel, Product
 from edgecompress.compile.kernels.window import Window
 from edgecompress.compile.program import Call, Program
@@ -21,7 +22,7 @@ from edgecompress.core.bundle import run_host_program
 from edgecompress.core.target import Target
 from edgecompress.core.values import Array, TensorSpec
 
-LAYERS = {"rpi4": 36, "rpi5": 20, "rpi2": 16}
+LAYERS = {"rpi4": 30, "rpi5": 20, "rpi2": 16}
 """Profiles with NEON, and how many layers are drawn for each."""
 
 EMULATORS = {
@@ -31,6 +32,8 @@ EMULATORS = {
 }
 ADDRESS_SANITIZER = ("-fsanitize=address",)
 """That of undefined behaviour takes gcc 12 minutes for vectors."""
+ADDITIONS = ((2048, 0.1, 0.1, 0.17), (37, 0.3, 0.02, 0.2), (16, 1.0, 1e-6, 0.5), (481, 0.021, 0.0199, 0.004))
+"""Elements, and the scales of the operands and of the sum."""
 FACTORS = (0.004, 0.9, 30.0)
 """Largest factors of an accumulator's typical size: results of some steps, of the whole range, and saturated."""
 
@@ -89,10 +92,10 @@ def reference(layer: Product, image: Array) -> Array:
     ).reshape(1, -1)
 
 
-def program(layers: list[Product], choose: Callable[[Product], Kernel]) -> Program:
+def program(products: list[Product], choose: Callable[[Product], Kernel]) -> Program:
     """Each layer has an input and an output of its own."""
     inputs, outputs, calls, constants, kernels = [], [], [], {}, {}
-    for number, layer in enumerate(layers):
+    for number, layer in enumerate(products):
         window, kernel = layer.window, choose(layer)
         results = window.output_height * window.output_width * layer.outputs
         inputs.append(
@@ -123,6 +126,53 @@ def program(layers: list[Product], choose: Callable[[Product], Kernel]) -> Progr
     )
 
 
+def additions(random: np.random.Generator) -> list[layers.Addition]:
+    """Of operands at one scale and at two, over whole vectors and parts of one."""
+    drawn = []
+    for number, (elements, larger, smaller, output) in enumerate(ADDITIONS):
+        first, second, total = (
+            layers.Value(
+                name=f"{name}{number}", shape=(1, elements), scale=scale, zero_point=int(random.integers(-128, 128))
+            )
+            for name, scale in (("a", larger), ("b", smaller), ("s", output))
+        )
+        clamp = layers.Clamp(low=-128 + number, high=127 - 9 * number)
+        drawn.append(layers.Addition(inputs=(first, second), output=total, nodes=(), clamp=clamp))
+    return drawn
+
+
+def with_additions(asked: Program, added: list[layers.Addition], features: Collection[str]) -> Program:
+    calls, kernels = list(asked.calls), dict(asked.kernels)
+    for layer in added:
+        first, second = (value.scale for value in layer.inputs)
+        shape = addition.Addition(elements=layer.output.elements, one_scale=first == second)
+        name, build = families.choose_addition(shape, features)
+        kernels[name] = build(shape)
+        zeros = (layer.inputs[0].zero_point, layer.inputs[1].zero_point, layer.output.zero_point)
+        part, total = addition.multipliers(first, second, layer.output.scale)
+        calls.append(
+            Call(
+                name=layer.output.name,
+                op="add",
+                kernel=name,
+                arguments=tuple(value.name for value in layer.inputs),
+                output=layer.output.name,
+                scalars=tuple(shape.scalar_values(zeros, part, total, layer.clamp.low, layer.clamp.high)),
+            )
+        )
+    return replace(
+        asked,
+        inputs=(*asked.inputs, *(_spec(value) for layer in added for value in layer.inputs)),
+        outputs=(*asked.outputs, *(_spec(layer.output) for layer in added)),
+        calls=tuple(calls),
+        kernels=kernels,
+    )
+
+
+def _spec(value: layers.Value) -> TensorSpec:
+    return TensorSpec(name=value.name, shape=value.shape, dtype="int8")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Drawn:
     """The layers of a profile, their program, where its sources are, and what they are to compute."""
@@ -145,20 +195,15 @@ def drawn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     random = np.random.default_rng(sum(map(ord, request.param)))
     target = targets.load(request.param)
     features = (*target.features, target.machine or "")
-    layers = [draw(random) for _ in range(LAYERS[request.param])]
-    asked = program(layers, lambda layer: families.choose(layer, features))
-    images = [random.integers(-128, 128, spec.shape).astype(np.int8) for spec in asked.inputs]
+    products = [draw(random) for _ in range(LAYERS[request.param])]
+    added = additions(random)
+    asked = with_additions(program(products, lambda layer: families.choose(layer, features)), added, features)
+    inputs = {spec.name: random.integers(-128, 128, spec.shape).astype(np.int8) for spec in asked.inputs}
+    wanted = {f"y{number}": reference(layer, inputs[f"x{number}"]) for number, layer in enumerate(products)}
+    wanted |= {each.output.name: int8_reference.apply(each, [inputs[x.name] for x in each.inputs]) for each in added}
     folder = tmp_path_factory.mktemp(request.param)
     _write(asked, folder)
-    return Drawn(
-        target=target,
-        program=asked,
-        folder=folder,
-        inputs={spec.name: image for spec, image in zip(asked.inputs, images, strict=True)},
-        wanted={
-            call.output: reference(layer, image) for call, layer, image in zip(asked.calls, layers, images, strict=True)
-        },
-    )
+    return Drawn(target=target, program=asked, folder=folder, inputs=inputs, wanted=wanted)
 
 
 def _write(asked: Program, folder: Path) -> None:

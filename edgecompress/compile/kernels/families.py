@@ -15,11 +15,13 @@ from edgecompress.compile.kernels import (
     mve_addition,
     mve_convolution,
     mve_depthwise,
+    neon_addition,
     neon_convolution,
     neon_depthwise,
 )
 from edgecompress.compile.kernels.addition import Addition
 from edgecompress.compile.kernels.product import Choose, Kernel, Product
+from edgecompress.compile.program import CKernel
 
 FAMILIES: Mapping[str, tuple[Choose, ...]] = {
     "mve": (mve_depthwise.choose, mve_convolution.choose),
@@ -40,8 +42,12 @@ def choose(product: Product, features: Collection[str]) -> Kernel:
     return next(kernel for kernel in kernels if kernel is not None)
 
 
-def choose_addition(shape: Addition, features: Collection[str]) -> tuple[str, Callable[[Addition], tirx.PrimFunc]]:
+def choose_addition(
+    shape: Addition, features: Collection[str]
+) -> tuple[str, Callable[[Addition], tirx.PrimFunc | CKernel]]:
     """Choose the kernel of an addition: its name, and how to write it. All take the same arguments."""
     if "mve" in features:
         return mve_addition.name(shape), mve_addition.build
+    if "neon" in features and shape.elements >= neon_addition.LEAST:
+        return neon_addition.name(shape), neon_addition.build
     return shape.name, addition.build
