@@ -13,6 +13,7 @@ from edgecompress.compile import (
     c_mve,
     c_neon,
     c_text,
+    c_thumb,
     c_vector,
     chain,
     narrow,
@@ -97,6 +98,7 @@ def _model_source(program: Program, kernels: Mapping[str, CKernel], arena: Arena
     names = [name for call in program.calls for name in (*kernels[call.kernel].calls, call.kernel)]
     functions = "\n".join(kernels[name].source for name in dict.fromkeys(names))
     functions = c_dsp_depthwise.definitions(functions) + c_dsp_multiply.definitions(functions) + functions
+    functions = c_thumb.definitions(functions) + functions
     functions = narrow.definitions(functions) + chain.definitions(functions) + functions
     functions = c_text.definitions(threads.DEFINITIONS, functions) + c_vector.definitions(functions) + functions
     functions = c_neon.definitions(functions) + functions

@@ -52,7 +52,7 @@ def scalars(product: Product) -> list[int]:
     values = {
         "rounding": 2 * product.output_zero + 1,
         "multiplier": first.value,
-        "shifts": _shifts(first),
+        "shifts": shifts(first),
         "low": product.low,
         "high": product.high,
     }
@@ -63,8 +63,15 @@ def scalars(product: Product) -> list[int]:
 def table(product: Product) -> NDArray[np.int32]:
     """A row for each channel, as c_dsp's dsp_requantise reads it: of it, Ending.columns."""
     values = [by.value for by in product.multipliers]
-    rows = np.stack([2 * product.bias, values, [_shifts(by) for by in product.multipliers]], axis=1)
+    rows = np.stack([2 * product.bias, values, [shifts(by) for by in product.multipliers]], axis=1)
     return rows[:, : ending(product).columns].astype(np.int32)
+
+
+def shifts(by: Multiplier) -> int:
+    """Pack the shifts. A factor that is not scaled down is scaled up by 2 after the product and down again."""
+    if by.shift < 0 or by.value == 0:
+        return max(-by.shift - 1, 0)
+    return by.shift << 8 | 1 << 16
 
 
 def _constant(product: Product, channel: int) -> int | None:
@@ -73,10 +80,3 @@ def _constant(product: Product, channel: int) -> int | None:
     ends = product.bias[channel] + np.array([-spread, spread])
     least, largest = quantized.scale(ends, product.multipliers[channel])
     return int(least) if least == largest else None
-
-
-def _shifts(by: Multiplier) -> int:
-    """Pack the shifts. A factor that is not scaled down is scaled up by 2 after the product and down again."""
-    if by.shift < 0 or by.value == 0:
-        return max(-by.shift - 1, 0)
-    return by.shift << 8 | 1 << 16

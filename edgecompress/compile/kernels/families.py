@@ -18,6 +18,7 @@ from edgecompress.compile.kernels import (
     neon_addition,
     neon_convolution,
     neon_depthwise,
+    thumb_convolution,
 )
 from edgecompress.compile.kernels.addition import Addition
 from edgecompress.compile.kernels.product import Choose, Kernel, Product
@@ -26,6 +27,7 @@ from edgecompress.compile.program import CKernel
 FAMILIES: Mapping[str, tuple[Choose, ...]] = {
     "mve": (mve_depthwise.choose, mve_convolution.choose),
     "dsp": (dsp_depthwise.choose, dsp_convolution.choose),
+    "thumb1": (thumb_convolution.choose,),
     "dotprod": (neon_depthwise.family(16), neon_convolution.family(neon_convolution.DOT)),
     "aarch64": (neon_depthwise.family(16), neon_convolution.family(neon_convolution.PAIRS)),
     "neon": (neon_depthwise.family(8), neon_convolution.family(neon_convolution.PAIRS_32_BIT)),
