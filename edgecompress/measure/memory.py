@@ -89,7 +89,7 @@ def _stack(device: Device, bundle: Bundle, mark: int | None) -> Measurement:
 def _of_the_process(device: Device, told: Stats) -> tuple[Measurement, ...]:
     """Only an operating system has these figures; elsewhere there is nothing that could be missing."""
     each = (
-        ("resident_bytes", told.resident_bytes, "largest resident set of the process (VmHWM), by its operating system"),
+        ("resident_bytes", told.resident_bytes, "largest resident set of the process, by its operating system"),
         (
             "proportional_bytes",
             told.proportional_bytes,

@@ -126,7 +126,7 @@ def test_the_charts_and_tables_are_in_the_document(page: Path, visit: Open) -> N
     document = visit("report.html").document
 
     assert document.count("<svg ") == 3
-    assert document.count("<table>") == 8
+    assert document.count("<table>") == 9
     assert "<h1>wakeword on board</h1>" in document
     assert "emulated" in document
 

@@ -125,9 +125,16 @@ static bool read_proc_bytes(const char *path, const char *name, uint64_t *bytes)
     return true;
 }
 
-/* The most memory that was ever resident. */
+/* The most memory that was ever resident. The kernel counts it roughly, some pages late; what is resident now is exact,
+ * and as much must have been. */
 bool edgert_port_resident_bytes(uint64_t *bytes) {
-    return read_proc_bytes("/proc/self/status", "VmHWM:", bytes);
+    uint64_t now = 0u;
+    const bool has_most = read_proc_bytes("/proc/self/status", "VmHWM:", bytes);
+    const bool has_now = read_proc_bytes("/proc/self/smaps_rollup", "Rss:", &now);
+    if (has_now && (!has_most || now > *bytes)) {
+        *bytes = now;
+    }
+    return has_most || has_now;
 }
 
 bool edgert_port_proportional_bytes(uint64_t *bytes) {

@@ -50,6 +50,16 @@ static void pause(void) {
 #endif
 }
 
+/* Store what a later load of this thread must not pass. On 32-bit Arm by an exchange: the barrier of Armv6, a write to
+ * the system control coprocessor, keeps nothing in order under qemu-user. */
+static void publish(uint32_t *word, uint32_t value) {
+#if defined(__arm__)
+    (void)__atomic_exchange_n(word, value, __ATOMIC_SEQ_CST);
+#else
+    __atomic_store_n(word, value, __ATOMIC_SEQ_CST);
+#endif
+}
+
 /* Wait until `*word` is `wanted`; `*sleeps` is 1 while this thread may be asleep. */
 static void await(const uint32_t *word, uint32_t wanted, uint32_t *sleeps) {
     for (uint32_t spin = 0u; spin < SPINS; ++spin) {
@@ -58,7 +68,7 @@ static void await(const uint32_t *word, uint32_t wanted, uint32_t *sleeps) {
         }
         pause();
     }
-    __atomic_store_n(sleeps, 1u, __ATOMIC_SEQ_CST);
+    publish(sleeps, 1u);
     uint32_t now = __atomic_load_n(word, __ATOMIC_SEQ_CST);
     while (now != wanted) {
         (void)edgert_system_call(CALL_FUTEX, (long)word, FUTEX_WAIT_PRIVATE, (long)now, 0, 0, 0);
@@ -68,7 +78,7 @@ static void await(const uint32_t *word, uint32_t wanted, uint32_t *sleeps) {
 }
 
 static void set(uint32_t *word, uint32_t value, const uint32_t *sleeps) {
-    __atomic_store_n(word, value, __ATOMIC_SEQ_CST);
+    publish(word, value);
     if (__atomic_load_n(sleeps, __ATOMIC_SEQ_CST) != 0u) {
         (void)edgert_system_call(CALL_FUTEX, (long)word, FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);
     }
