@@ -216,6 +216,31 @@ static inline words4 add_high_halves(words4 sum, halves8 halves) {
 #endif
 }
 """,
+    "widen_less": """\
+/* Eight numbers less their zero point. */
+static inline halves8 widen_less(bytes8 a, int32_t zero) {
+#if defined(__ARM_NEON)
+  return (halves8)vsubl_s8(a, vdup_n_s8((int8_t)zero));
+#else
+  return __builtin_convertvector(a, halves8) - (int16_t)zero;
+#endif
+}
+""",
+    "add_wide_products": """\
+/* To the words of the sum, the products of eight halves: of the first four, and of the last four. */
+static inline words4 add_wide_products(words4 sum, halves8 a, halves8 b) {
+#if defined(__aarch64__)
+  return (words4)vmlal_high_s16(vmlal_s16(sum, vget_low_s16(a), vget_low_s16(b)), a, b);
+#elif defined(__ARM_NEON)
+  const int32x4_t first = vmlal_s16(sum, vget_low_s16(a), vget_low_s16(b));
+  return (words4)vmlal_s16(first, vget_high_s16(a), vget_high_s16(b));
+#else
+  const words4 zeros = {0};
+  sum += add_low_halves(zeros, a) * add_low_halves(zeros, b);
+  return sum + add_high_halves(zeros, a) * add_high_halves(zeros, b);
+#endif
+}
+""",
     "less_zero": """\
 /* Eight numbers less their zero point, times 2^5. */
 static inline halves8 less_zero(bytes8 a, int32_t zero) {

@@ -9,10 +9,12 @@ from pathlib import Path
 import int8_reference
 import numpy as np
 import pytest
+from numpy.lib.stride_tricks import as_strided
 
 from edgecompress.compile import assemble, emit_c, emit_network, emit_weights, link, quantized
 from edgecompress.compile.integer import layers
 from edgecompress.compile.kernels import addition, epilogue, families
+from edgecompress.compile.kernels.matrix_product import MatrixProduct
 from edgecompress.compile.kernels.product import Kernel, Product
 from edgecompress.compile.kernels.window import Window
 from edgecompress.compile.program import Call, Program
@@ -22,7 +24,7 @@ from edgecompress.core.bundle import run_host_program
 from edgecompress.core.target import Target
 from edgecompress.core.values import Array, TensorSpec
 
-LAYERS = {"rpi4": 30, "rpi5": 20, "rpi2": 16}
+LAYERS = {"rpi4": 26, "rpi5": 18, "rpi2": 16}
 """Profiles with NEON, and how many layers are drawn for each."""
 
 EMULATORS = {
@@ -169,6 +171,59 @@ def with_additions(asked: Program, added: list[layers.Addition], features: Colle
     )
 
 
+MATRICES = (
+    MatrixProduct(
+        batches=(2, 3), rows=6, columns=8, depth=16, first_strides=(288, 96, 16), second_strides=(384, 128, 16)
+    ),
+    MatrixProduct(batches=(1,), rows=4, columns=4, depth=24, first_strides=(0, 40), second_strides=(0, 30)),
+    MatrixProduct(batches=(3,), rows=1, columns=12, depth=8, first_strides=(8, 24), second_strides=(96, 8)),
+)
+"""Products of computed matrices; in one of them the rows do not follow each other."""
+MATRIX_SCALARS = (-128, 7, 1_500_000_000, -7, -20, -110, 120)
+"""The zero points of the factors, multiplier and shift, the output's zero point, the limits."""
+
+
+def with_matrix_products(asked: Program, features: Collection[str]) -> Program:
+    calls, kernels = list(asked.calls), dict(asked.kernels)
+    inputs, outputs = list(asked.inputs), list(asked.outputs)
+    for number, shape in enumerate(MATRICES):
+        name, build = families.choose_matrix_product(shape, features)
+        kernels[name] = build(shape)
+        for operand, strides, last in (
+            ("p", shape.first_strides, shape.rows),
+            ("q", shape.second_strides, shape.columns),
+        ):
+            size = shape.elements(strides, last)
+            inputs.append(TensorSpec(name=f"{operand}{number}", shape=(1, size), dtype="int8"))
+        results = int(np.prod(shape.batches)) * shape.rows * shape.columns
+        outputs.append(TensorSpec(name=f"m{number}", shape=(1, results), dtype="int8"))
+        calls.append(
+            Call(
+                name=f"matrix{number}",
+                op="matrix_product",
+                kernel=name,
+                arguments=(f"p{number}", f"q{number}"),
+                output=f"m{number}",
+                scalars=MATRIX_SCALARS,
+            )
+        )
+    return replace(asked, inputs=tuple(inputs), outputs=tuple(outputs), calls=tuple(calls), kernels=kernels)
+
+
+def matrix_product(shape: MatrixProduct, first: Array, second: Array) -> Array:
+    first_zero, second_zero, value, shift, output_zero, low, high = MATRIX_SCALARS
+    operands = [
+        as_strided(flat.reshape(-1), (*shape.batches, last, shape.depth), (*strides, 1)).astype(np.int64) - zero
+        for flat, last, strides, zero in (
+            (first, shape.rows, shape.first_strides, first_zero),
+            (second, shape.columns, shape.second_strides, second_zero),
+        )
+    ]
+    sums = operands[0] @ np.swapaxes(operands[1], -1, -2)
+    scaled = quantized.scale(sums, quantized.Multiplier(value=value, shift=shift)) + output_zero
+    return np.clip(scaled, low, high).astype(np.int8).reshape(1, -1)
+
+
 def _spec(value: layers.Value) -> TensorSpec:
     return TensorSpec(name=value.name, shape=value.shape, dtype="int8")
 
@@ -198,9 +253,11 @@ def drawn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     products = [draw(random) for _ in range(LAYERS[request.param])]
     added = additions(random)
     asked = with_additions(program(products, lambda layer: families.choose(layer, features)), added, features)
+    asked = with_matrix_products(asked, features)
     inputs = {spec.name: random.integers(-128, 128, spec.shape).astype(np.int8) for spec in asked.inputs}
     wanted = {f"y{number}": reference(layer, inputs[f"x{number}"]) for number, layer in enumerate(products)}
     wanted |= {each.output.name: int8_reference.apply(each, [inputs[x.name] for x in each.inputs]) for each in added}
+    wanted |= {f"m{n}": matrix_product(each, inputs[f"p{n}"], inputs[f"q{n}"]) for n, each in enumerate(MATRICES)}
     folder = tmp_path_factory.mktemp(request.param)
     _write(asked, folder)
     return Drawn(target=target, program=asked, folder=folder, inputs=inputs, wanted=wanted)

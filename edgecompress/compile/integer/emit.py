@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from tvm import tirx
@@ -103,6 +104,8 @@ def _choose(
             return emit_products.fully_connected(layer, features, small=small)
         if isinstance(layer, layers.Addition):
             return _addition(layer, features, replaced)
+        if isinstance(layer, layers.MatrixProduct):
+            return _matrix_product(layer, features)
         return CHOICES[type(layer)](layer)
     except ValueError as problem:
         label = layer.nodes[0] if layer.nodes else layer.output.name
@@ -110,6 +113,12 @@ def _choose(
             f"layer {label!r} of {network.name} cannot run in 32-bit integers: {problem}",
             hint="quantize the network anew with other calibration data, or with other ranges",
         ) from problem
+
+
+def _matrix_product(layer: layers.MatrixProduct, features: Collection[str]) -> Chosen:
+    """Multiply two computed matrices by the best kernel of the target."""
+    name, build = families.choose_matrix_product(layer.shape, features)
+    return replace(CHOICES[type(layer)](layer), name=name, build=lambda: build(layer.shape))
 
 
 def _addition(layer: layers.Addition, features: Collection[str], replaced: str | None) -> Chosen:

@@ -12,15 +12,18 @@ from edgecompress.compile.kernels import (
     depthwise,
     dsp_convolution,
     dsp_depthwise,
+    matrix_product,
     mve_addition,
     mve_convolution,
     mve_depthwise,
     neon_addition,
     neon_convolution,
     neon_depthwise,
+    neon_matrix_product,
     thumb_convolution,
 )
 from edgecompress.compile.kernels.addition import Addition
+from edgecompress.compile.kernels.matrix_product import MatrixProduct
 from edgecompress.compile.kernels.product import Choose, Kernel, Product
 from edgecompress.compile.program import CKernel
 
@@ -53,3 +56,12 @@ def choose_addition(
     if "neon" in features and shape.elements >= neon_addition.LEAST:
         return neon_addition.name(shape), neon_addition.build
     return shape.name, addition.build
+
+
+def choose_matrix_product(
+    shape: MatrixProduct, features: Collection[str]
+) -> tuple[str, Callable[[MatrixProduct], tirx.PrimFunc | CKernel]]:
+    """Choose the kernel of a product of computed matrices: its name, and how to write it. All take the same."""
+    if "neon" in features and neon_matrix_product.fits(shape):
+        return neon_matrix_product.name(shape), neon_matrix_product.build
+    return shape.name, matrix_product.build

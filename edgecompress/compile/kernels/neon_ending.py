@@ -59,11 +59,11 @@ def text(ending: Ending, tile: Tile, outputs: int, *, last: int) -> list[str]:
             lines.append(f"const words4 {name}{v} = load_words4({place});")
     lines += [f"sum{p}_{v} = {function}(sum{p}_{v}, multiplier{v}, shift{v});" for p, v in sums(tile)]
     for p in range(tile.pixels):
-        lines += _pixel(tile, p, outputs, last)
+        lines += pixel(tile, p, outputs, last=last)
     return lines
 
 
-def _pixel(tile: Tile, p: int, outputs: int, last: int) -> list[str]:
+def pixel(tile: Tile, p: int, outputs: int, *, last: int) -> list[str]:
     """Narrow and store the vectors of one pixel, four at a time, then two, then one."""
     lines: list[str] = []
     for v in range(0, tile.vectors, 2):
