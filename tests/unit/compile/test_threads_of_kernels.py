@@ -109,3 +109,20 @@ def test_only_what_is_spread_needs_the_threads() -> None:
     assert c_text.definitions(threads.DEFINITIONS, SOURCE) == ""
     assert c_text.definitions(threads.DEFINITIONS, spread(SOURCE)) == '#include "edgert_parallel.h"\n\n'
     assert re.search(r"edgert_split\(", spread(SOURCE))
+
+
+def test_a_number_among_the_parameters_reaches_the_function_of_the_loop() -> None:
+    text = spread(
+        "KERNEL void dense(const int8_t *restrict x, int8_t *restrict y, int32_t zero) {\n"
+        "  const int8_t *const in = x;\n"
+        "  for (uint32_t tile = 0; tile < 9u; ++tile) {\n"
+        "    for (uint32_t k = 0; k < 8u; ++k) {\n"
+        "      y[tile] = (int8_t)(in[k] + zero);\n"
+        "    }\n"
+        "  }\n"
+        "}\n"
+    )
+
+    assert "struct dense__part0 {\n  int8_t *y;\n  int32_t zero;\n  const int8_t *in;\n};\n" in text
+    assert "  const int32_t zero = known->zero;\n" in text
+    assert "struct dense__part0 known = {y, zero, in};" in text
