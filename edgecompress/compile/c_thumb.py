@@ -212,20 +212,19 @@ def _definition(ending: Ending) -> str:
 __attribute__((naked, noinline))
 #endif
 static void {multiply_name(ending)}(
-    const int32_t *column, const int8_t *weights, const int32_t *table, int8_t *output, int32_t groups,
+    const int32_t *column, const uint8_t *weights, const int32_t *table, int8_t *output, int32_t groups,
     int32_t outputs, {c_dsp.parameters(ending)}) {{
 #if defined(__ARM_ARCH_6M__)
   __asm__ volatile(
 {c_dsp.assembler(_multiply(ending))});
 #else
   const uint8_t *u = (const uint8_t *)(column + 1);
-  const uint8_t *v = (const uint8_t *)weights;
   for (int32_t tile = 0; tile * 4 < outputs; ++tile) {{
     const int32_t first = tile * 4 + 4 <= outputs ? tile * 4 : outputs - 4;
     for (int32_t channel = 0; channel < 4; ++channel) {{
       uint32_t sum = 0u - 128u * (uint32_t)column[0];
       for (int32_t i = 0; i < groups * 4; ++i) {{
-        sum += (uint32_t)u[i] * v[(tile * groups * 4 + i) * 4 + channel];
+        sum += (uint32_t)u[i] * weights[(tile * groups * 4 + i) * 4 + channel];
       }}
       output[first + channel] =
           thumb_requantise(sum, table + (tile * 4 + channel) * 3, rounding, {c_dsp.bounds(ending)});

@@ -16,17 +16,21 @@ WORDS = BLOCK_BYTES // 4
 PLANES = (8, 4, 2, 1)
 """The bits of a plane, from the upper bits to the lower; a block has those that add up to its bits a byte."""
 
-UNPACK = "unpack_blocks"
+UNPACK = {"int8_t": "unpack_blocks", "uint8_t": "unpack_unsigned_blocks"}
+"""Type of the bytes in C -> the function that unpacks them."""
 
 
-def pack(values: NDArray[np.int8]) -> tuple[NDArray[np.uint32], NDArray[np.uint16]]:
-    """Pack bytes, zeros added to whole blocks: the planes' words, and 256 * (smallest number + 128) + bits a block."""
+def pack(values: NDArray[np.int8] | NDArray[np.uint8]) -> tuple[NDArray[np.uint32], NDArray[np.uint16]]:
+    """Pack bytes, zeros added to whole blocks: the planes' words and the blocks' heads.
+
+    A head is 256 * (smallest number above the least of the type) + bits.
+    """
     padded = np.pad(values.reshape(-1), (0, -values.size % BLOCK_BYTES)).astype(np.int64)
     blocks = padded.reshape(-1, BLOCK_BYTES)
     low = blocks.min(axis=1, keepdims=True)
     bits = [int(spread).bit_length() for spread in np.ptp(blocks, axis=1)]
     words = [_planes(block, width) for block, width in zip(blocks - low, bits, strict=True)]
-    heads = (low[:, 0] + 128) * 256 + bits
+    heads = (low[:, 0] - np.iinfo(values.dtype).min) * 256 + bits
     return np.concatenate([np.zeros(0, np.uint32), *words]), heads.astype(np.uint16)
 
 
@@ -36,8 +40,8 @@ def block_count(size: int) -> int:
 
 
 def definitions(text: str) -> str:
-    """Define the function that unpacks, if the text calls it."""
-    needed = c_text.definitions({UNPACK: _source()}, text)
+    """Define the functions that unpack, if the text calls them."""
+    needed = c_text.definitions({name: _source(ctype) for ctype, name in UNPACK.items()}, text)
     return f"{c_mve.INCLUDE}{needed}" if needed else ""
 
 
@@ -55,16 +59,17 @@ def _planes(values: NDArray[np.int64], bits: int) -> NDArray[np.uint32]:
     return np.concatenate(planes) if planes else np.zeros(0, np.uint32)
 
 
-def _source() -> str:
+def _source(ctype: str) -> str:
+    signed = ctype == "int8_t"
+    words = _words(signed=signed)
+    # No kernel for Helium has unsigned weights.
+    body = f"#if defined(__ARM_FEATURE_MVE)\n{_VECTORS}#else\n{words}#endif\n" if signed else words
     return f"""\
 /* Write {BLOCK_BYTES} bytes a block, from the bits that their range needs; return the end of what was read.
- * A block's head is 256 * (smallest number + 128) + bits. */
-static __attribute__((noinline)) const uint32_t *{UNPACK}(
+ * A block's head is 256 * {"(smallest number + 128)" if signed else "smallest number"} + bits. */
+static __attribute__((noinline)) const uint32_t *{UNPACK[ctype]}(
     uint32_t *bytes, const uint32_t *packed, const uint16_t *heads, uint32_t blocks) {{
-#if defined(__ARM_FEATURE_MVE)
-{_VECTORS}#else
-{_words()}#endif
-  return packed;
+{body}  return packed;
 }}
 """
 
@@ -108,11 +113,12 @@ _VECTORS = """\
 """
 
 
-def _words() -> str:
+def _words(*, signed: bool) -> str:
     """Four bytes at a time: no sum of a byte and `low` passes 255, so none carries into the next."""
+    sign = " ^ 0x80808080u" if signed else ""
     words = [f"w{i}" for i in range(WORDS)]
     planes = "".join(_plane(size, words) for size in PLANES)
-    stores = "".join(f"    bytes[{i}] = (w{i} + low) ^ 0x80808080u;\n" for i in range(WORDS))
+    stores = "".join(f"    bytes[{i}] = (w{i} + low){sign};\n" for i in range(WORDS))
     return f"""\
   for (const uint16_t *end = heads + blocks; heads < end; ++heads) {{
     const uint32_t bits = *heads & 15u;

@@ -72,7 +72,7 @@ def _wrap(parts: Parts, kernel: CKernel) -> CKernel:
         f"{c_text.wrapped(f'KERNEL void {parts.name}(', _parameters(parts, kernel))}) {{\n"
         f"{_fill_table(parts)}"
         f"  for (uint32_t part = 0; part < {parts.count}u; ++part) {{\n"
-        f"{_write_biases(parts)}{_unpack(parts)}"
+        f"{_write_biases(parts)}{_unpack(parts, kernel)}"
         f"    {kernel.name}({', '.join(_arguments(parts, kernel))});\n"
         "  }\n}\n"
     )
@@ -101,7 +101,7 @@ def _arguments(parts: Parts, kernel: CKernel) -> list[str]:
     image, weights, table, output, *others = (each.split()[-1].lstrip("*") for each in c_text.parameters(kernel.source))
     return [
         image,
-        "(const int8_t *)weights" if parts.packed else f"{weights} + part * {parts.weights_bytes}u",
+        f"(const {_weights_type(kernel)} *)weights" if parts.packed else f"{weights} + part * {parts.weights_bytes}u",
         "table" if parts.one_scale else f"{table} + part * {parts.table_words}u",
         f"{output} + part * {parts.outputs}u",
         *others,
@@ -134,7 +134,12 @@ def _write_biases(parts: Parts) -> str:
     )
 
 
-def _unpack(parts: Parts) -> str:
+def _unpack(parts: Parts, kernel: CKernel) -> str:
     if not parts.packed:
         return ""
-    return f"    packed = {narrow.UNPACK}(weights, packed, heads + part * {parts.blocks}u, {parts.blocks}u);\n"
+    name = narrow.UNPACK[_weights_type(kernel)]
+    return f"    packed = {name}(weights, packed, heads + part * {parts.blocks}u, {parts.blocks}u);\n"
+
+
+def _weights_type(kernel: CKernel) -> str:
+    return c_text.parameters(kernel.source)[1].split()[1]

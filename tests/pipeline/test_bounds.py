@@ -73,7 +73,7 @@ def test_the_bounds_are_never_below_what_is_linked_for_linux(network: str, name:
     hold_the_bounds(network, name, "balanced", tmp_path)
 
 
-@pytest.mark.parametrize("name", ["mps2-an385", "mps2-an386", "mps3-an547"])
+@pytest.mark.parametrize("name", ["microbit", "mps2-an385", "mps2-an386", "mps3-an547"])
 @pytest.mark.parametrize(
     ("network", "optimize"), [("ad_autoencoder_int8", "size"), ("vww_mobilenetv1_025_int8", "ram")]
 )

@@ -34,19 +34,21 @@ def array(ctype: str, name: str, values: NDArray[np.generic]) -> str:
     return f"static const {ctype} {name}[] = {{{numbers}}};\n"
 
 
+@pytest.mark.parametrize("ctype", narrow.UNPACK)
 @pytest.mark.parametrize("level", ["-O0", "-O2"])
-def test_c_unpacks_what_was_packed(level: str, tmp_path: Path) -> None:
-    values = blocks_of_every_range()
+def test_c_unpacks_what_was_packed(level: str, ctype: str, tmp_path: Path) -> None:
+    signed, name = blocks_of_every_range(), narrow.UNPACK[ctype]
+    values = signed if ctype == "int8_t" else (signed.astype(np.int16) + 128).astype(np.uint8)
     words, heads = narrow.pack(values)
     source = tmp_path / "unpack.c"
     source.write_text(
         "#include <stdint.h>\n#include <stdio.h>\n#include <string.h>\n"
         + array("uint32_t", "planes", words)
         + array("uint16_t", "all_heads", heads)
-        + array("int8_t", "wanted", values)
-        + narrow.definitions("unpack_blocks(")
+        + array(ctype, "wanted", values)
+        + narrow.definitions(f"{name}(")
         + f"int main(void) {{\n  uint32_t bytes[{heads.size * narrow.WORDS}];\n"
-        + f"  const uint32_t *end = unpack_blocks(bytes, planes, all_heads, {heads.size}u);\n"
+        + f"  const uint32_t *end = {name}(bytes, planes, all_heads, {heads.size}u);\n"
         + "  return memcmp(bytes, wanted, sizeof wanted) != 0 || end != planes + sizeof planes / sizeof *planes;\n}\n"
     )
     subprocess.run(["gcc", *FLAGS, level, source, "-o", tmp_path / "unpack"], check=True, timeout=60)

@@ -75,12 +75,12 @@ def choose(product: Product) -> Kernel | None:
     )
 
 
-def pack(weights: NDArray[np.int8], shape: Convolution) -> NDArray[np.int8]:
+def pack(weights: NDArray[np.int8], shape: Convolution) -> NDArray[np.uint8]:
     """Pack weights [output, row, column, input] as c_thumb reads them: [tile of channels][step][channel], plus 128."""
     rows = weights.reshape(shape.outputs, -1)[shape.channels].astype(np.int16) + 128
     rows = np.pad(rows, ((0, 0), (0, shape.groups * GROUP - shape.taps)))
     tiles = rows.reshape(-1, CHANNELS, shape.groups * GROUP)
-    return np.ascontiguousarray(tiles.transpose(0, 2, 1)).reshape(-1).astype(np.uint8).view(np.int8)
+    return np.ascontiguousarray(tiles.transpose(0, 2, 1)).reshape(-1).astype(np.uint8)
 
 
 def build(shape: Convolution) -> tirx.PrimFunc:
@@ -91,7 +91,7 @@ def build(shape: Convolution) -> tirx.PrimFunc:
     function = Function()
     with function.body():
         image = function.argument("input", window.height * window.width * window.channels, "int8")
-        weights = function.argument("weights", packed * shape.groups * GROUP, "int8")
+        weights = function.argument("weights", packed * shape.groups * GROUP, "uint8")
         table = function.argument("table", packed * COLUMNS, "int32")
         output = function.argument("output", rows * columns * shape.outputs, "int8")
         scalars = {name: function.scalar(name) for name in shape.scalars}
