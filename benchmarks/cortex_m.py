@@ -33,6 +33,7 @@ QUICK = (
     Case(network="vww_mobilenetv1_025", target="mps2-an500", modes=("speed", "ram")),
     Case(network="ic_resnet8", target="mps2-an505", modes=("speed",)),
     Case(network="ad_autoencoder", target="mps2-an385", modes=("speed",)),
+    Case(network="ad_autoencoder", target="mps2-an385-m0plus", modes=("speed", "size")),
     Case(network="sww_stream", target="mps3-an547", modes=("speed", "balanced", "ram")),
     Case(network="ad_autoencoder", target="mps2-an386", modes=("speed",), kind="fp32"),
 )

@@ -38,7 +38,7 @@ LARGE_BIASES = tuple(2**bits for bits in range(12, 30))
 
 @functools.cache
 def layers() -> tuple[Compared, ...]:
-    """Every shape of four channels or more, with one ending or another; then biases of every size, scaled to about int8."""
+    """Every shape of four channels or more; then biases of every size, scaled to about int8."""
     random = np.random.default_rng(7)
     shapes = [(window, outputs) for window, outputs in (*CONVOLUTIONS, *MORE) if outputs >= CHANNELS]
     products = [
