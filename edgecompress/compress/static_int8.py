@@ -41,8 +41,7 @@ from edgecompress.compress._integer_graph import simplify
 from edgecompress.compress._ranges import Histogram
 from edgecompress.core import toml_file
 from edgecompress.core.errors import ConfigError, EdgecompressError, ModelError
-from edgecompress.core.recipe import Option
-from edgecompress.core.values import AppliedStep, Context, FileValue, Model
+from edgecompress.core.values import AppliedStep, Context, FileValue, Model, Option
 
 SAME_SCALE = frozenset({"AveragePool", "GlobalAveragePool", "MaxPool", "GlobalMaxPool"})
 FIXED_OUTPUTS = {"Softmax": (1 / 256, -128), "Sigmoid": (1 / 256, -128), "Tanh": (1 / 128, 0)}

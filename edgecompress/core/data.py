@@ -26,6 +26,7 @@ FILE_BYTES_LIMIT = 4 * 2**30
 DAMAGED = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, KeyError, NotImplementedError, RuntimeError)
 """What numpy and zipfile raise on a damaged, encrypted or foreign archive."""
 
+TRAINING_SEED = 0
 Labels = NDArray[np.int64]
 
 
@@ -225,6 +226,8 @@ def _check_counts(samples: Samples, where: str) -> None:
 
 
 def _split(samples: Samples, source: DataSource, where: str) -> Data:
+    if source.training_share is not None:
+        return _split_for_training(samples, source, source.training_share, where)
     calibrates = _calibration_mask(samples, source, where)
     if calibrates is None:
         note = f"{source.note} The samples that calibrate are also the ones scored.".strip()
@@ -234,6 +237,35 @@ def _split(samples: Samples, source: DataSource, where: str) -> Data:
             f"{where}: all {samples.count} samples calibrate, none is left to score", hint="calibrate with fewer"
         )
     return Data(calibration=_pick(samples, calibrates), evaluation=_pick(samples, ~calibrates), note=source.note)
+
+
+def _split_for_training(samples: Samples, source: DataSource, share: float, where: str) -> Data:
+    trains = _training_mask(samples, share)
+    if trains.all() or not trains.any():
+        raise ConfigError(
+            f"{where}: training_share = {share:g} of {samples.count} samples leaves none to "
+            f"{'score' if trains.all() else 'train with'}",
+            hint="choose a share nearer to 0.5, or bring more samples",
+        )
+    training = _pick(samples, trains)
+    calibrates = _calibration_mask(training, source, where)
+    return Data(
+        calibration=training if calibrates is None else _pick(training, calibrates),
+        evaluation=_pick(samples, ~trains),
+        training=training,
+        note=source.note,
+    )
+
+
+def _training_mask(samples: Samples, share: float) -> NDArray[np.bool_]:
+    """Draw `share` of every class (of all samples, when there are no labels), the same ones each time."""
+    labels = np.zeros(samples.count, dtype=np.int64) if samples.labels is None else samples.labels
+    random = np.random.default_rng(TRAINING_SEED)
+    mask = np.zeros(samples.count, dtype=np.bool_)
+    for label in np.unique(labels):
+        members = random.permutation(np.flatnonzero(labels == label))
+        mask[members[: round(share * len(members))]] = True
+    return mask
 
 
 def _calibration_mask(samples: Samples, source: DataSource, where: str) -> NDArray[np.bool_] | None:

@@ -8,9 +8,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from edgecompress.core import toml_file
-from edgecompress.core.values import FileValue
-
-Option = str | int | float | bool
+from edgecompress.core.values import FileValue, Option
 
 
 class DataSource(FileValue):
@@ -19,7 +17,9 @@ class DataSource(FileValue):
     `file`: an .npz with the array `inputs` names and, for accuracy, the array `labels` names.
     `function`: `module:function`, called without arguments; returns (inputs, labels or None); several inputs as a dict.
     Its module is looked for in `module_folder` (the recipe's own folder when not given), then on PYTHONPATH.
-    `calibration_per_class` or `calibration_count` samples, the first ones of the file, calibrate; the rest is scored.
+    `training_share` of the samples train, drawn with a fixed seed and evenly over the classes; the rest is scored.
+    `calibration_per_class` or `calibration_count` samples calibrate: the first ones that train or, without
+    `training_share`, the first ones of the file, and then the rest is scored.
     """
 
     file: Path | None = None
@@ -27,6 +27,7 @@ class DataSource(FileValue):
     module_folder: Path | None = None
     inputs: str = "inputs"
     labels: str | None = None
+    training_share: float | None = Field(default=None, gt=0, lt=1)
     calibration_per_class: int | None = Field(default=None, gt=0)
     calibration_count: int | None = Field(default=None, gt=0)
     note: str = ""

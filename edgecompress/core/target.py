@@ -46,6 +46,10 @@ class Toolchain(FileValue):
     zig_flags: tuple[str, ...] = ()
 
 
+CHANNEL_MULTIPLES = {"dsp": 4, "mve": 4, "neon": 8, "dotprod": 8, "avx2": 8, "avx512": 16}
+"""Feature -> channels that its kernels compute side by side."""
+
+
 class Caches(FileValue):
     """Data caches in bytes: the first level of one core, the second and third as a core sees them."""
 
@@ -86,6 +90,11 @@ class Target(FileValue):
     meters: tuple[str, ...] = ()
     toolchain: Toolchain
     emulator: Emulator | None = None
+
+    @property
+    def channel_multiple(self) -> int:
+        """What channel counts should be a multiple of, so that the target's kernels leave no lanes empty."""
+        return max((CHANNEL_MULTIPLES.get(feature, 1) for feature in self.features), default=1)
 
     @property
     def flash_limit_bytes(self) -> int | None:

@@ -59,15 +59,28 @@ def _config_error(error: ValidationError, kind: type[BaseModel], where: str) -> 
         return ConfigError(f"{where}: the key {key} is missing")
     if first["type"] == "value_error":
         return ConfigError(f"{where}: {key}: {first['ctx']['error']}")
-    expected = "Input should be text, a number or a boolean" if first["loc"][-1] in SCALARS else first["msg"]
+    members = {
+        part for detail in details if detail["loc"][0] == first["loc"][0] for part in detail["loc"] if _is_member(part)
+    }
+    expected = _expected(members) if any(_is_member(part) for part in first["loc"]) else first["msg"]
     return ConfigError(f"{where}: {key}: {expected} (got {first['input']!r})")
+
+
+def _expected(members: set[int | str]) -> str:
+    takes_lists = any(str(member).startswith("tuple[") for member in members)
+    return "Input should be text, a number" + (", a boolean or a list of them" if takes_lists else " or a boolean")
+
+
+def _is_member(part: int | str) -> bool:
+    """True for the name of a member of a union in a place: no key of the file."""
+    return isinstance(part, str) and (part in SCALARS or part.startswith("tuple["))
 
 
 def _key(location: tuple[int | str, ...]) -> str:
     """`'steps.method' (entry 2)`: the dotted key, and which entry of a list it stands in."""
     if not location:
         return "the file as a whole"
-    dotted = ".".join(part for part in location if isinstance(part, str) and part not in SCALARS)
+    dotted = ".".join(part for part in location if isinstance(part, str) and not _is_member(part))
     entries = "".join(f" (entry {part + 1})" for part in location if isinstance(part, int))
     return f"{dotted!r}{entries}"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -23,6 +24,10 @@ Optimize = Literal["speed", "size", "ram", "balanced"]
 """What a compilation is to save: instructions, flash, RAM, or some of each. The outputs are the same bytes."""
 
 Arithmetic = Literal["onnx", "tflite"]
+
+Scalar = str | int | float | bool
+Option = Scalar | tuple[Scalar, ...]
+"""What an option of a compression step may be in a recipe."""
 
 
 class FileValue(BaseModel):
@@ -59,10 +64,15 @@ class TensorSpec(FileValue):
 
 
 class AppliedStep(FileValue):
-    """One compression step that a model went through, with the options it ran with."""
+    """One compression step that a model went through, with the options it ran with.
+
+    `stored_bytes` is what the parameters take in a form that only storage knows (entropy-coded, sparse), None when the
+    graph's own tensors are all there is.
+    """
 
     method: str
-    options: dict[str, str | int | float | bool]
+    options: dict[str, Option]
+    stored_bytes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,10 +111,14 @@ class Samples:
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """What a recipe brings: samples to calibrate with, samples to score, and a note on their origin."""
+    """What a recipe brings: samples to calibrate with, to score, to train with, and a note on their origin.
+
+    `training` is None when the recipe keeps none apart: then the samples that calibrate also train.
+    """
 
     calibration: Samples
     evaluation: Samples
+    training: Samples | None = None
     note: str = ""
 
 
@@ -116,16 +130,54 @@ def no_progress(what: str, done: int, total: int) -> None:
     """Show nothing."""
 
 
+class Series(FileValue):
+    """One line or group of bars: a figure for each place on the x axis, which is numbers or names."""
+
+    name: str
+    x: tuple[float, ...] | tuple[str, ...]
+    y: tuple[float, ...]
+
+
+class Finding(FileValue):
+    """Something that a compression step measured and that people would rather look at: the report draws it.
+
+    The labels of the axes carry the units.
+    """
+
+    title: str
+    kind: Literal["lines", "bars"]
+    x_label: str
+    y_label: str
+    series: tuple[Series, ...]
+    note: str = ""
+
+
+Record = Callable[[Finding], None]
+"""Called with what a step found."""
+
+
+def forget(finding: Finding) -> None:
+    """Keep nothing."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Context:
     """What a compression method gets besides the model and its options.
 
     `where` names the place that the options come from (a recipe and the number of its step) in errors about them.
+    `base` is the folder that relative paths among the options are taken from. `scratch` is a folder that outlives an
+    interruption of this step: a checkpoint lies there, and a step that runs again with the same inputs finds it; None
+    when nothing is to be kept. `channel_multiple` is what the target asks channel counts to be a multiple of.
+    `record` takes what is worth a plot.
     """
 
     data: Data | None = None
     where: str = "the step's options"
+    base: Path = Path()
+    scratch: Path | None = None
+    channel_multiple: int = 1
     progress: Progress = field(default=no_progress)
+    record: Record = field(default=forget)
 
 
 class Measurement(FileValue):

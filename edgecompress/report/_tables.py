@@ -8,7 +8,7 @@ from datetime import UTC
 
 from edgecompress.core import figures
 from edgecompress.core.report import DEVICE, FLOAT_HOST, GIVEN_STAGES, Candidate, Report
-from edgecompress.core.values import LayerMeasurement, Measurement
+from edgecompress.core.values import LayerMeasurement, Measurement, Option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,7 +238,9 @@ def _how(measurement: Measurement) -> str:
     return measurement.how if measurement.value is not None else ""
 
 
-def _option(value: str | int | float | bool) -> str:
+def _option(value: Option) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(_option(each) for each in value)}]"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -62,6 +62,34 @@ def test_the_first_samples_of_every_class_calibrate_and_the_rest_is_scored(file:
     assert found.note == "Noise."
 
 
+def test_a_share_of_every_class_trains_the_same_one_each_time_and_the_rest_is_scored(file: Path) -> None:
+    labels = np.array([0] * 10 + [1] * 20)
+    samples = np.arange(180, dtype=np.float32).reshape(30, 2, 3)
+    arrays = {"inputs": samples, "y": labels}
+
+    found = load(file, arrays, labels="y", training_share=0.7, calibration_per_class=2)
+    again = load(file, arrays, labels="y", training_share=0.7, calibration_per_class=2)
+
+    assert found.training is not None
+    assert again.training is not None
+    assert np.array_equal(found.training.inputs["x"], again.training.inputs["x"])
+    assert found.training.labels is not None
+    assert np.bincount(found.training.labels).tolist() == [7, 14]
+    assert found.evaluation.count == 9
+    both = np.concatenate([found.training.inputs["x"], found.evaluation.inputs["x"]])
+    assert np.array_equal(np.sort(both, axis=0), samples)
+    assert found.calibration.count == 4
+    assert np.isin(found.calibration.inputs["x"], found.training.inputs["x"]).all()
+
+
+@pytest.mark.parametrize(("share", "purpose"), [(0.01, "train with"), (0.99, "score")])
+def test_a_share_that_leaves_one_side_empty_is_refused(file: Path, share: float, purpose: str) -> None:
+    message, hint = refusal(file, {"inputs": SAMPLES}, training_share=share)
+
+    assert message == f": training_share = {share} of 6 samples leaves none to {purpose}"
+    assert hint == "choose a share nearer to 0.5, or bring more samples"
+
+
 def test_the_first_samples_calibrate_by_count(file: Path) -> None:
     found = load(file, {"inputs": SAMPLES}, calibration_count=2)
 

@@ -8,7 +8,7 @@ import pytest
 
 from edgecompress.core import recipe, toml_file
 from edgecompress.core.errors import ConfigError
-from edgecompress.core.values import FileValue
+from edgecompress.core.values import FileValue, Option
 
 
 class Inner(FileValue):
@@ -21,6 +21,7 @@ class Outer(FileValue):
     inner: Inner | None = None
     many: tuple[Inner, ...] = ()
     options: dict[str, str | int | float | bool] = {}
+    lists: dict[str, Option] = {}
     numbers: tuple[int, ...] = ()
     path: Path | None = None
 
@@ -57,7 +58,7 @@ def test_tables_lists_paths_and_plain_values_are_read(tmp_path: Path) -> None:
     ("text", "message", "hint"),
     [
         ('nam = "a"', "unknown key 'nam'", "did you mean 'name'?"),
-        ('name = "a"\nzzz = 1', "unknown key 'zzz'", "known keys: inner, many, name, numbers, options, path"),
+        ('name = "a"\nzzz = 1', "unknown key 'zzz'", "known keys: inner, lists, many, name, numbers, options, path"),
         ('name = "a"\n[inner]\nsise = 1', "unknown key 'inner.sise'", "did you mean 'size'?"),
         ('name = "a"\n[[many]]\nsize = 1\n[[many]]\nsize = 2\nrato = 1', "unknown key 'many.rato' (entry 2)", "ratio"),
         ("", "the key 'name' is missing", None),
@@ -76,6 +77,11 @@ def test_tables_lists_paths_and_plain_values_are_read(tmp_path: Path) -> None:
         (
             'name = "a"\noptions = { a = [1] }',
             "'options.a': Input should be text, a number or a boolean (got [1])",
+            None,
+        ),
+        (
+            'name = "a"\nlists = { a = { b = 1 } }',
+            "'lists.a': Input should be text, a number, a boolean or a list of them (got {'b': 1})",
             None,
         ),
     ],
