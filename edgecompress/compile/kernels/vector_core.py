@@ -12,6 +12,8 @@ from edgecompress.core.target import Target
 
 DEFAULT_L1_BYTES = 32 * 1024
 """The level 1 data cache of a core whose profile names none: the least that Cortex-A72, A76 and x86-64 have."""
+DEFAULT_L2_BYTES = 512 * 1024
+"""The level 2 cache of a core whose profile names none: what a small Cortex-A, or one core of a larger one, has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +28,7 @@ class VectorCore:
     fused: bool
     by_lane: bool
     l1_bytes: int = DEFAULT_L1_BYTES
+    l2_bytes: int = DEFAULT_L2_BYTES
 
     @property
     def vec(self) -> str:
@@ -46,18 +49,19 @@ def of(target: Target) -> VectorCore | None:
     features = set(target.features)
     fused = "fma" in features
     l1_bytes = target.caches.l1_data_bytes if target.caches else DEFAULT_L1_BYTES
+    l2_bytes = (target.caches.l2_bytes if target.caches else None) or DEFAULT_L2_BYTES
     if target.system != "linux":
         return None
     if target.machine == "aarch64" and "neon" in features:
-        return VectorCore(width=4, registers=32, fused=True, by_lane=True, l1_bytes=l1_bytes)
+        return VectorCore(width=4, registers=32, fused=True, by_lane=True, l1_bytes=l1_bytes, l2_bytes=l2_bytes)
     if "neon" in features:
-        return VectorCore(width=4, registers=16, fused=fused, by_lane=False, l1_bytes=l1_bytes)
+        return VectorCore(width=4, registers=16, fused=fused, by_lane=False, l1_bytes=l1_bytes, l2_bytes=l2_bytes)
     if "avx512" in features:
-        return VectorCore(width=16, registers=32, fused=fused, by_lane=False, l1_bytes=l1_bytes)
+        return VectorCore(width=16, registers=32, fused=fused, by_lane=False, l1_bytes=l1_bytes, l2_bytes=l2_bytes)
     if "avx2" in features:
-        return VectorCore(width=8, registers=16, fused=fused, by_lane=False, l1_bytes=l1_bytes)
+        return VectorCore(width=8, registers=16, fused=fused, by_lane=False, l1_bytes=l1_bytes, l2_bytes=l2_bytes)
     if target.machine == "x86_64":
-        return VectorCore(width=4, registers=16, fused=fused, by_lane=False, l1_bytes=l1_bytes)
+        return VectorCore(width=4, registers=16, fused=fused, by_lane=False, l1_bytes=l1_bytes, l2_bytes=l2_bytes)
     return None
 
 

@@ -56,7 +56,7 @@ def choose_tile(core: VectorCore, pixels: int, channels: int, depth: Depth) -> T
         for v in range(1, min(-(-channels // core.width), _MOST_VECTORS) + 1)
         if p * v <= _MOST_SUMS and _registers(core, p, v) <= core.registers - _SPARE_REGISTERS[core.registers]
     ]
-    return min(tiles, key=lambda tile: (_row_cost(core, tile, pixels, channels, depth), -tile.pixels))
+    return min(tiles, key=lambda tile: (row_cost(core, tile, pixels, channels, depth), -tile.pixels))
 
 
 def _registers(core: VectorCore, pixels: int, vectors: int) -> int:
@@ -64,7 +64,8 @@ def _registers(core: VectorCore, pixels: int, vectors: int) -> int:
     return pixels * vectors + (pixels + min(vectors, 2) if core.by_lane else vectors + 1)
 
 
-def _row_cost(core: VectorCore, tile: Tile, pixels: int, channels: int, depth: Depth) -> float:
+def row_cost(core: VectorCore, tile: Tile, pixels: int, channels: int, depth: Depth) -> float:
+    """Predict the instructions for a row of pixels and all channels."""
     vectors = -(-channels // core.width)
     blocks, tail = divmod(vectors, tile.vectors)
     rows, rest = divmod(pixels, tile.pixels)
