@@ -13,6 +13,7 @@ import rich_click as click
 import edgecompress
 from edgecompress.cli.devices import devices_group
 from edgecompress.cli.doctor import doctor
+from edgecompress.cli.methods import methods_group
 from edgecompress.core.errors import EdgecompressError, UsageError
 
 if TYPE_CHECKING:
@@ -48,6 +49,19 @@ optimize_option = click.option(
     show_default=True,
     help="What to save: instructions, flash, RAM, or some of each. The outputs stay the same bytes.",
 )
+step_option = click.option(
+    "--step",
+    "steps",
+    multiple=True,
+    help="One more compression step, after those of the recipe: a method and its options, as in "
+    "'static_int8 ranges=mse'. May be given again; `edgecompress methods list` knows them all.",
+)
+step_figures_option = click.option(
+    "--step-figures/--no-step-figures",
+    default=True,
+    show_default=True,
+    help="Build and measure the network after every step on the device, to show what each step bought and cost.",
+)
 repeat_option = click.option(
     "--repeat",
     default=20,
@@ -80,6 +94,8 @@ def group(verbose: bool) -> None:
 @device_option
 @emulator_option
 @repeat_option
+@step_option
+@step_figures_option
 @json_option
 def run(
     source: Path,
@@ -89,6 +105,8 @@ def run(
     device: str | None,
     emulator_args: str,
     repeat: int,
+    steps: tuple[str, ...],
+    step_figures: bool,
     as_json: bool,
 ) -> None:
     """Take SOURCE, a recipe or a model file, through all stages to a report.
@@ -101,31 +119,42 @@ def run(
       edgecompress run examples/wakeword.toml -t mps2-an386 -o runs/wakeword
       edgecompress run network.onnx -t mps3-an547 -o runs/network --json
       edgecompress run network.onnx -t rpi4 --device vm://rpi4 -o runs/network
+      edgecompress run network.onnx -t mps2-an386 -o runs/small --step "weight_only bits=4"
     """
     from edgecompress import pipeline
-    from edgecompress.core import target
+    from edgecompress.core import recipe, target
 
     chosen = target.load(target_name)
+    more_steps = [recipe.step(text) for text in steps]
+    choice = _choice(device, emulator_args)
     with _display() as display:
-        report = pipeline.run_all(source, chosen, folder, display, _choice(device, emulator_args), repeat, optimize)
+        report = pipeline.run_all(
+            source, chosen, folder, display, choice, repeat, optimize, more_steps, step_figures=step_figures
+        )
     _print_report(report, folder, as_json)
 
 
 @group.command()
 @source_argument
 @output_option
+@click.option("--target", "-t", "target_name", help="Keep channel counts a multiple of what this target asks for.")
+@step_option
 @json_option
-def compress(source: Path, folder: Path, as_json: bool) -> None:
-    """Apply the steps of SOURCE, a recipe, to its model. Writes RUN/model.
+def compress(source: Path, folder: Path, target_name: str | None, steps: tuple[str, ...], as_json: bool) -> None:
+    """Apply the steps of SOURCE, a recipe, to its model; SOURCE may be a model file with --step. Writes RUN/model.
 
     \b
-    Example:
+    Examples:
       edgecompress compress examples/wakeword.toml -o runs/wakeword
+      edgecompress compress network.onnx -o runs/small --step "weight_only bits=4"
     """
     from edgecompress import pipeline
+    from edgecompress.core import recipe, target
 
+    chosen = target.load(target_name) if target_name else None
+    more_steps = [recipe.step(text) for text in steps]
     with _display() as display:
-        done = pipeline.compress(source, folder, display)
+        done = pipeline.compress(source, folder, display, chosen, more_steps)
     _print_stage(done, "compress", folder / "model", as_json)
 
 
@@ -238,6 +267,7 @@ def check(source: Path, target_name: str, optimize: Optimize, as_json: bool) -> 
 
 group.add_command(devices_group)
 group.add_command(doctor)
+group.add_command(methods_group)
 
 
 @group.group("targets")

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 STAGE_LABELS = {
     "compress": "Compress",
+    "steps": "Measure each step",
     "compile": "Compile",
     "deploy": "Deploy and verify",
     "profile": "Measure",

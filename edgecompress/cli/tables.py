@@ -14,6 +14,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from edgecompress.compile.fit import Fit
     from edgecompress.core.installed import Survey
+    from edgecompress.core.methods import Method
     from edgecompress.core.report import Report
     from edgecompress.core.target import Target
 
@@ -35,6 +36,24 @@ def print_target(target: Target) -> None:
     for key, value in _flat(target.model_dump(mode="json")):
         table.add_row(key, value)
     _console().print(table)
+
+
+def print_methods(methods: Sequence[Method]) -> None:
+    """One line a method."""
+    table = _table("method", "what it does", "options")
+    for method in methods:
+        table.add_row(method.name, method.summary, ", ".join(option.name for option in method.options))
+    _console().print(table)
+
+
+def print_method(method: Method) -> None:
+    """What a method does, and every option of it."""
+    console = _console()
+    console.print(Text.assemble((method.name, "bold"), f": {method.summary}"), Text(f"\n{method.notes}\n"), sep="")
+    table = _table("option", "values", "default")
+    for option in method.options:
+        table.add_row(option.name, option.values, option.default)
+    console.print(table)
 
 
 def print_survey(survey: Survey) -> None:

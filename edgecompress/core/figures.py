@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from edgecompress.core.report import Candidate, LimitResult, Report
 from edgecompress.core.values import Measurement
+
+if TYPE_CHECKING:
+    from edgecompress.core.report import Candidate, LimitResult, Report
 
 TITLES = {
     "latency_instructions": "Instructions per inference",
@@ -27,6 +30,11 @@ TITLES = {
     "onnxruntime_max_lsb": "Largest difference from ONNX Runtime",
     "onnxruntime_max_relative_error": "Largest relative difference from ONNX Runtime",
     "onnxruntime_top1_agreement": "Top-1 agreement with ONNX Runtime",
+    "parameters": "Parameters",
+    "nonzero_parameters": "Parameters that are not 0",
+    "stored_bytes": "Stored parameters",
+    "macs": "Multiply-accumulates",
+    "top1_agreement": "Top-1 agreement with the network as given",
     "accuracy": "Accuracy",
     "accuracy_drop": "Accuracy drop from as given to device",
 }

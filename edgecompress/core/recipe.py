@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+import tomllib
 from pathlib import Path
 from typing import Self
 
 from pydantic import Field, model_validator
 
 from edgecompress.core import toml_file
+from edgecompress.core.errors import UsageError
 from edgecompress.core.values import FileValue, Option
 
 
@@ -92,3 +95,28 @@ def load(path: Path) -> Recipe:
 def load_or_wrap(source: Path) -> Recipe:
     """Read a recipe (a .toml file), or take a model file alone: no data, no steps, no limits."""
     return load(source) if source.suffix == ".toml" else Recipe(model=source.resolve())
+
+
+def step(text: str) -> Step:
+    """Read a step from a command line: `static_int8 ranges=mse symmetric=true`.
+
+    A value is read as TOML would read it, and is text where that fails. Raises UsageError for anything else.
+    """
+    try:
+        method, *options = shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"--step {text!r} names no method", hint="write: --step 'METHOD option=value …'") from error
+    parsed = {}
+    for option in options:
+        name, equals, value = option.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--step {text!r}: {option!r} is no option", hint="write: option=value")
+        parsed[name] = _value(value)
+    return toml_file.parse({"method": method, "options": parsed}, Step, where=f"--step {text!r}")
+
+
+def _value(text: str) -> object:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

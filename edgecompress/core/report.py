@@ -16,6 +16,7 @@ from pydantic import AwareDatetime
 
 import edgecompress
 from edgecompress.core.bundle import Arena, Layer, Manifest, ModeBounds, Sizes, Vectors
+from edgecompress.core.effects import StepEffect
 from edgecompress.core.recipe import Limits
 from edgecompress.core.target import Target
 from edgecompress.core.values import (
@@ -108,6 +109,7 @@ class Candidate(FileValue):
 
     name: str
     steps: tuple[AppliedStep, ...]
+    effects: tuple[StepEffect, ...] = ()
     bundle: BundleSummary
     measurements: tuple[Measurement, ...]
     layers: tuple[LayerMeasurement, ...]
@@ -179,13 +181,19 @@ def assemble(
     )
 
 
-def candidate(manifest: Manifest, found: Iterable[Measurements], limits: Limits) -> Candidate:
-    """Join what was built with what every measuring module found, and judge it by the recipe's limits."""
+def candidate(
+    manifest: Manifest, found: Iterable[Measurements], limits: Limits, effects: tuple[StepEffect, ...] = ()
+) -> Candidate:
+    """Join what was built with what every measuring module found, and judge it by the recipe's limits.
+
+    `effects` are what each step of the recipe bought and cost, the network as given first.
+    """
     found = tuple(found)
     metrics = tuple(metric for part in found for metric in part.metrics)
     return Candidate(
         name=manifest.name,
         steps=manifest.steps,
+        effects=effects,
         bundle=BundleSummary(
             build_id=manifest.build_id,
             inputs=manifest.inputs,

@@ -2,6 +2,8 @@
 
     RUN/run.json            what was asked (recipe, target) and which stages are done, each with the key of its inputs
     RUN/model/              compress: baseline.onnx (as given), model.onnx (as compiled), evaluation.npz (with labels)
+    RUN/steps/              compress: each step's network, see pipeline/steps.py
+    RUN/steps.json          what each step bought and cost, on the device too
     RUN/bundle/             compile: see core/bundle.py
     RUN/deployment.json     deploy: the device, the build id it answered with, the vectors it reproduced
     RUN/measurements.json   profile
@@ -16,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -32,6 +34,8 @@ from edgecompress.core.target import Target
 from edgecompress.core.values import FileValue, Measurements, Samples, first_problem
 
 RUN_VERSION = 1
+INTERRUPTED = "steps"
+"""All that a run holds which was interrupted in its first step."""
 OWN_SOURCES = {".py", ".html", ".css", ".c", ".h", ".ld", ".txt"}
 T = TypeVar("T", bound=BaseModel)
 
@@ -112,16 +116,18 @@ class Run:
         return cls(folder, _read(folder / "run.json", RunRecord, by="compress"), observer)
 
     @classmethod
-    def begin(cls, folder: Path, source: Path, observer: Observer) -> Run:
+    def begin(cls, folder: Path, source: Path, observer: Observer, more_steps: Sequence[recipes.Step] = ()) -> Run:
         """Open the folder for `source` (a recipe or a model file), keeping what an earlier run of it finished.
 
-        Raises ConfigError when the folder holds something that no run wrote.
+        `more_steps` come after those of the recipe. Raises ConfigError when the folder holds something that no run
+        wrote.
         """
         asked = recipes.load_or_wrap(source)
+        asked = asked.model_copy(update={"steps": (*asked.steps, *more_steps)})
         if (folder / "run.json").exists():
             was = cls.open(folder, observer).record
             record = was.model_copy(update={"source": str(source), "recipe": asked})
-        elif folder.exists() and any(folder.iterdir()):
+        elif folder.exists() and any(path.name != INTERRUPTED for path in folder.iterdir()):
             raise ConfigError(f"{folder} is not empty and holds no run", hint="choose another folder with -o")
         else:
             record = RunRecord(source=str(source), recipe=asked)
@@ -146,6 +152,10 @@ class Run:
                 f"{self.folder}: the stage {stage!r} is not done", hint=f"run `edgecompress {stage}` first"
             )
         return done.key
+
+    def has(self, stage: str) -> bool:
+        """True when a stage is done."""
+        return stage in self.record.stages
 
     @contextmanager
     def stage(

@@ -166,9 +166,9 @@ class Context:
 
     `where` names the place that the options come from (a recipe and the number of its step) in errors about them.
     `base` is the folder that relative paths among the options are taken from. `scratch` is a folder that outlives an
-    interruption of this step: a checkpoint lies there, and a step that runs again with the same inputs finds it; None
-    when nothing is to be kept. `channel_multiple` is what the target asks channel counts to be a multiple of.
-    `record` takes what is worth a plot.
+    interruption of this step: a checkpoint lies there, and the step finds it when it runs again with the same inputs.
+    Who needs it makes it; None when nothing is to be kept. `channel_multiple` is what the target asks channel counts
+    to be a multiple of. `record` takes what is worth a plot.
     """
 
     data: Data | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from edgecompress.compile.fit import Fit
     from edgecompress.core.bundle import Bundle
     from edgecompress.core.device import Device
+    from edgecompress.core.effects import StepEffect
+    from edgecompress.core.recipe import Step
     from edgecompress.core.report import Baseline, LimitResult, Report
     from edgecompress.core.target import Target
     from edgecompress.core.values import Data, Model, Optimize
@@ -36,20 +38,42 @@ class DeviceChoice:
     emulator_args: tuple[str, ...] = ()
 
 
-def compress(source: Path, folder: Path, observer: Observer) -> Run:
-    """Load the network and its data, and apply the recipe's steps in order. Writes RUN/model/."""
-    run = Run.begin(folder, source, observer)
+def compress(
+    source: Path, folder: Path, observer: Observer, chosen: Target | None = None, more_steps: Sequence[Step] = ()
+) -> Run:
+    """Load the network and its data, and apply the recipe's steps in order, then `more_steps`. Writes RUN/model/.
+
+    A target that is known by now says what channel counts should be a multiple of.
+    """
+    run = Run.begin(folder, source, observer, more_steps)
     asked = run.record.recipe
+    channel_multiple = chosen.channel_multiple if chosen is not None else 1
     inputs = {
         "recipe": asked.model_dump(mode="json", exclude={"limits"}),
         "model": _hash_if_there(asked.model),
         "data": [_hash_if_there(path) for path in asked.data.sources] if asked.data is not None else [],
+        "channel_multiple": channel_multiple,
     }
-    results = ["model/baseline.onnx", "model/model.onnx", *(["model/evaluation.npz"] if asked.data is not None else [])]
-    with run.stage("compress", inputs, *results) as key:
+    results = ["baseline.onnx", "model.onnx", "steps.json", *(["evaluation.npz"] if asked.data is not None else [])]
+    with run.stage("compress", inputs, *(f"model/{name}" for name in results)) as key:
         if key is not None:
-            _compress(run)
+            _compress(run, key, channel_multiple)
     return run
+
+
+def measure_steps(run: Run, chosen: Target, choice: DeviceChoice, optimize: Optimize = "balanced") -> None:
+    """Build and measure the network as given and after every step but the last. Writes RUN/steps.json."""
+    from edgecompress.pipeline import step_costs
+
+    inputs = {
+        "model": run.key("compress"),
+        "target": chosen.model_dump(mode="json"),
+        "optimize": optimize,
+        "device": [choice.address, *choice.emulator_args],
+    }
+    with run.stage("steps", inputs, "steps.json") as key:
+        if key is not None:
+            run.write("steps.json", step_costs.measure(run, chosen, optimize, lambda: connect(chosen, choice)))
 
 
 def compile_network(run: Run, chosen: Target, optimize: Optimize = "balanced") -> Bundle:
@@ -119,9 +143,16 @@ def run_all(
     choice: DeviceChoice,
     repeat: int,
     optimize: Optimize = "balanced",
+    more_steps: Sequence[Step] = (),
+    step_figures: bool = True,
 ) -> Report:
-    """All stages in order. What is up to date is kept."""
-    run = compress(source, folder, observer)
+    """All stages in order. What is up to date is kept.
+
+    With `step_figures` every step of the recipe is built and measured, to show what each bought and cost.
+    """
+    run = compress(source, folder, observer, chosen, more_steps)
+    if step_figures and run.record.recipe.steps:
+        measure_steps(run, chosen, choice, optimize)
     compile_network(run, chosen, optimize)
     deploy(run, choice)
     profile(run, choice, repeat)
@@ -130,7 +161,11 @@ def run_all(
 
 def report(run: Run) -> Report:
     """Put everything together and write RUN/report.*, one file for each format that report/ knows."""
-    inputs = {"profile": run.key("profile"), "limits": run.record.recipe.limits.model_dump(mode="json")}
+    inputs = {
+        "profile": run.key("profile"),
+        "steps": run.has("steps"),
+        "limits": run.record.recipe.limits.model_dump(mode="json"),
+    }
     with run.stage("report", inputs, *REPORT_FILES) as key:
         if key is not None:
             _write_report(run)
@@ -186,25 +221,22 @@ def connect(chosen: Target, choice: DeviceChoice) -> Iterator[Device]:
         yield device
 
 
-def _compress(run: Run) -> None:
+def _compress(run: Run, key: str, channel_multiple: int) -> None:
     from edgecompress import models
     from edgecompress.core import data as data_source
-    from edgecompress.core.values import Context
     from edgecompress.models import onnx_file
+    from edgecompress.pipeline import steps
+    from edgecompress.pipeline.step_costs import StepEffects
 
     asked = run.record.recipe
     baseline = models.load(asked.model, name=asked.name, shapes=asked.shapes)
     data = data_source.load(asked.data, baseline.inputs) if asked.data is not None else None
-    model = baseline
-    for number, step in enumerate(asked.steps, start=1):
-        where = f"{run.record.source}: step {number}"
-        method = plugins.find("compress", step.method, where=where)
-        model = method.apply(
-            model, step.options, Context(data=data, progress=run.observer.progress, where=f"{where} ({step.method})")
-        )
+    stations = list(steps.apply(run, baseline, data, key, channel_multiple))
     with files.whole_folder(run.folder / "model") as draft:
         onnx_file.save(baseline, draft / "baseline.onnx")
-        onnx_file.save(model, draft / "model.onnx")
+        onnx_file.save(stations[-1][0], draft / "model.onnx")
+        effects = StepEffects(effects=tuple(effect for _, effect in stations))
+        files.write_whole(draft / "steps.json", effects.model_dump_json(indent=2))
         if data is not None:
             _save_evaluation(data, draft / "evaluation.npz")
 
@@ -263,13 +295,26 @@ def _write_report(run: Run) -> None:
         emulated=profiled.emulated,
         instructions_per_tick=profiled.instructions_per_tick,
         baseline=_summarise(_load(run, "baseline")),
-        candidates=[candidate(manifest, [profiled.measurements], asked.limits)],
+        candidates=[candidate(manifest, [profiled.measurements], asked.limits, _effects(run, profiled))],
         notes=[asked.data.note] if asked.data is not None else [],
         tools=manifest.tools,
     )
     for name in plugins.names("report"):
         module = plugins.find("report", name, where="report")
         files.write_whole(run.folder / module.FILE_NAME, module.render(report))
+
+
+def _effects(run: Run, profiled: Profile) -> tuple[StepEffect, ...]:
+    """What each step bought and cost, as far as it was measured; nothing for a network that took no step."""
+    from edgecompress.core.effects import judge
+    from edgecompress.pipeline import step_costs
+    from edgecompress.pipeline.step_costs import StepEffects
+
+    measured = "steps.json" if run.has("steps") else "model/steps.json"
+    effects = run.read(measured, StepEffects, by="compress").effects
+    if len(effects) == 1:
+        return ()
+    return judge(step_costs.with_last(effects, profiled.measurements.metrics), run.record.recipe.limits)
 
 
 def _summarise(model: Model) -> Baseline:

@@ -11,7 +11,7 @@ from edgecompress.core import figures
 from edgecompress.core.figures import Row
 from edgecompress.core.report import DEVICE, Candidate, Report
 from edgecompress.core.values import Measurement
-from edgecompress.report import _charts, _run_tables, _tables, _time_chart
+from edgecompress.report import _charts, _run_tables, _step_tables, _tables, _time_chart
 from edgecompress.report._tables import Table
 
 FILE_NAME = "report.html"
@@ -37,6 +37,10 @@ class _View:
 
     name: str
     steps: tuple[str, ...]
+    effects: Table
+    effects_words: str
+    effects_missing: tuple[str, ...]
+    findings: tuple[_step_tables.Drawn, ...]
     cards: tuple[Row, ...]
     stages: Table
     limits: Table
@@ -89,6 +93,10 @@ def _view(report: Report, candidate: Candidate) -> _View:
     return _View(
         name=candidate.name,
         steps=_tables.steps(candidate),
+        effects=_step_tables.effects(candidate),
+        effects_words=_step_tables.WORDS,
+        effects_missing=_step_tables.missing(candidate),
+        findings=_step_tables.findings(candidate),
         cards=_cards(candidate),
         stages=_tables.stages(report, candidate),
         limits=_tables.limits(candidate),

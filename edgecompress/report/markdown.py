@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from edgecompress.core.figures import VOID
 from edgecompress.core.report import Candidate, Report
-from edgecompress.report import _run_tables, _tables
+from edgecompress.report import _run_tables, _step_tables, _tables
 from edgecompress.report._tables import Table
 
 FILE_NAME = "report.md"
@@ -39,6 +39,9 @@ def _candidate(report: Report, candidate: Candidate) -> Iterator[str]:
     yield "Steps: " + (_escape(", then ".join(steps)) if steps else "none; compiled as given") + "."
     yield ""
     yield from _section("Stages", _tables.stages(report, candidate))
+    if candidate.effects:
+        words = " ".join((_step_tables.WORDS, *(f"{why}." for why in _step_tables.missing(candidate))))
+        yield from _section("Steps", _step_tables.effects(candidate), words)
     if candidate.limits:
         yield from _section("Limits", _tables.limits(candidate))
     yield from _section("Figures", _tables.metrics(candidate))

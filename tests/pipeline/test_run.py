@@ -66,7 +66,7 @@ def test_the_same_command_again_does_no_stage_twice(wakeword: tuple[str, Path, d
     target, folder, report = wakeword
     again = edgecompress("run", RECIPE, "--target", target, "-o", folder, "--json")
     assert json.loads(again.stdout) == report
-    assert again.stderr.count("up to date") == 5
+    assert again.stderr.count("up to date") == 6
 
 
 def test_what_is_gone_or_changed_in_a_run_folder_is_made_again(tmp_path: Path, edgecompress: Command) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgecompress.core import recipe
-from edgecompress.core.errors import ConfigError
+from edgecompress.core.errors import ConfigError, UsageError
 from edgecompress.core.recipe import DataSource, Limits, Recipe, Step
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -91,3 +91,36 @@ def test_a_wrong_recipe_is_refused(tmp_path: Path, text: str, message: str) -> N
 def test_the_files_behind_the_samples_are_known() -> None:
     assert DataSource(file=Path("a.npz")).sources == (Path("a.npz"),)
     assert DataSource(function="mine.data:load", module_folder=Path("here")).sources == (Path("here/mine/data.py"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "method", "options"),
+    [
+        ("static_int8", "static_int8", {}),
+        ("static_int8 ranges=mse symmetric=true", "static_int8", {"ranges": "mse", "symmetric": True}),
+        ("qat bits=4 rate=1e-3", "qat", {"bits": 4, "rate": 1e-3}),
+        ('distill teachers=\'["a.onnx", "b.onnx"]\'', "distill", {"teachers": ("a.onnx", "b.onnx")}),
+        ("distill student='my student.onnx'", "distill", {"student": "my student.onnx"}),
+    ],
+)
+def test_a_step_can_be_written_on_one_line(text: str, method: str, options: dict[str, object]) -> None:
+    step = recipe.step(text)
+
+    assert step.method == method
+    assert step.options == options
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "--step '' names no method"),
+        ("qat 'bits", '--step "qat \'bits" names no method'),
+        ("qat bits", "--step 'qat bits': 'bits' is no option"),
+        ("qat =4", "--step 'qat =4': '=4' is no option"),
+    ],
+)
+def test_a_line_that_is_no_step_is_refused(text: str, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        recipe.step(text)
+
+    assert caught.value.message == message
