@@ -14,7 +14,7 @@ from edgecompress.compile import (
     c_neon,
     c_text,
     c_thumb,
-    c_vector,
+    c_vector_math,
     chain,
     narrow,
     threads,
@@ -100,7 +100,7 @@ def _model_source(program: Program, kernels: Mapping[str, CKernel], arena: Arena
     functions = c_dsp_depthwise.definitions(functions) + c_dsp_multiply.definitions(functions) + functions
     functions = c_thumb.definitions(functions) + functions
     functions = narrow.definitions(functions) + chain.definitions(functions) + functions
-    functions = c_text.definitions(threads.DEFINITIONS, functions) + c_vector.definitions(functions) + functions
+    functions = c_text.definitions(threads.DEFINITIONS, functions) + c_vector_math.definitions(functions) + functions
     functions = c_neon.definitions(functions) + functions
     functions = c_math.definitions(functions) + c_dsp.definitions(functions) + c_mve.definitions(functions) + functions
     constants = constant_names(program)

@@ -82,7 +82,8 @@ class CKernel:
 
     Its parameters are pointers to the call's arguments and output, then the scalars, then one pointer a workspace;
     `workspaces` holds the workspaces' sizes in bytes, `calls` the kernels that it calls. `spreads`: no turn of an
-    outermost loop reads or writes what another one writes, so that threads can share them (threads.py).
+    outermost loop reads or writes what another one writes, so that threads can share them (threads.py). `work`
+    estimates the instructions of a kernel that sums no products.
     """
 
     name: str
@@ -90,3 +91,4 @@ class CKernel:
     workspaces: tuple[int, ...]
     calls: tuple[str, ...] = ()
     spreads: bool = False
+    work: int = 0

@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from edgecompress.compile import c_text
-from edgecompress.compile.program import CKernel
+from edgecompress.compile.program import Call, CKernel
 
 LEAST_MACS = 100_000
 """A layer of fewer is done before another core has woken up."""
+LEAST_WORK = 40_000
+"""The same in instructions, for kernels that sum no products."""
 
 DEFINITIONS = {"edgert_split": '#include "edgert_parallel.h"\n'}
 FEW_TURNS = 8
@@ -48,6 +50,11 @@ class _Known:
 
     def moved_in(self, lines: Sequence[str]) -> bool:
         return any(re.search(rf"\b{self.name} (\+)?= ", line) for line in lines)
+
+
+def is_long(call: Call, kernel: CKernel) -> bool:
+    """True for a layer that takes long enough to be spread."""
+    return call.macs >= LEAST_MACS or kernel.work >= LEAST_WORK
 
 
 def spread(kernel: CKernel) -> CKernel:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from edgecompress.compile import c_text, c_vector, link
+from edgecompress.compile import c_text, c_vector_math, link
 from edgecompress.compile.kernels import vector_depthwise, vector_pool, vector_product
 from edgecompress.compile.kernels.vector_core import Finish, VectorCore
 from edgecompress.compile.kernels.vector_depthwise import Depthwise
@@ -173,7 +173,7 @@ def write_program(cases: Sequence[Case], core: VectorCore) -> str:
         calls.append("\n".join(["  {", *declared, f"    float *const result = room({4 * result}u);"]))
         calls.append(f"    layer{number}({words});\n    give(result, {result}u);\n  }}")
     functions = "\n".join(kernels)
-    functions = c_vector.definitions(functions) + functions
+    functions = c_vector_math.definitions(functions) + functions
     head = "#include <math.h>\n#include <stdint.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n"
     return f"""\
 {head}{c_text.KERNEL_MACRO}{functions}

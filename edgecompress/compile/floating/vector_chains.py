@@ -37,10 +37,10 @@ def find(main: relax.Function) -> list[Chain]:
     readers: dict[relax.Var, list[relax.VarBinding]] = defaultdict(list)
     bound = list(bindings(main))
     for binding in bound:
-        for operand in _operands(binding.value):
+        for operand in operands_of(binding.value):
             readers[operand].append(binding)
-    kept = set(_operands(main.body.body)) | {
-        field for binding in bound if isinstance(binding.value, relax.Tuple) for field in _operands(binding.value)
+    kept = set(operands_of(main.body.body)) | {
+        field for binding in bound if isinstance(binding.value, relax.Tuple) for field in operands_of(binding.value)
     }
     taken: set[relax.Var] = set()
     chains = []
@@ -73,13 +73,14 @@ def is_constant(value: relax.Expr) -> bool:
     return isinstance(value, tvm.ir.GenericConst)
 
 
-def _operands(value: relax.Expr) -> Iterable[relax.Var]:
+def operands_of(value: relax.Expr) -> Iterable[relax.Var]:
+    """The variables that an expression reads."""
     fields = value.fields if isinstance(value, relax.Tuple) else getattr(value, "args", [value])
     for each in fields:
         if isinstance(each, relax.Var):
             yield each
         elif isinstance(each, relax.Tuple):
-            yield from _operands(each)
+            yield from operands_of(each)
 
 
 def _starts(binding: relax.VarBinding) -> bool:

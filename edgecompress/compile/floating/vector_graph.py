@@ -14,8 +14,9 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from edgecompress.compile.floating import vector_chains
+from edgecompress.compile.floating import vector_chains, vector_elementwise
 from edgecompress.compile.floating.vector_chains import Chain, is_constant, operator, shape
+from edgecompress.compile.floating.vector_elementwise import Stretch
 from edgecompress.compile.floating.vector_layers import Layer, VectorLayers
 from edgecompress.compile.frontend import Imported, bindings
 from edgecompress.compile.kernels.vector_core import Finish, VectorCore
@@ -64,6 +65,9 @@ class _Rewriter:
         chains = vector_chains.find(self._main)
         self._chains = {chain.last.var: chain for chain in chains}
         self._inside = {member.var for chain in chains for member in chain.members[:-1]}
+        stretches = vector_elementwise.find(self._main, [*self._chains, *self._inside])
+        self._stretches = {stretch.last.var: stretch for stretch in stretches}
+        self._inside |= {member.var for stretch in stretches for member in stretch.members[:-1]}
         self._rules: Mapping[str, Callable[[relax.VarBinding], bool]] = {
             "relax.nn.max_pool2d": self._pool,
             "relax.nn.avg_pool2d": self._pool,
@@ -99,6 +103,14 @@ class _Rewriter:
             for member in chain.members:
                 self._keep(member)
             return
+        stretch = self._stretches.get(binding.var)
+        if stretch is None:
+            self._rewrite_alone(binding)
+        elif not self._elementwise(stretch):
+            for member in stretch.members:
+                self._rewrite_alone(member)
+
+    def _rewrite_alone(self, binding: relax.VarBinding) -> None:
         rule = self._rules.get(operator(binding.value))
         if rule is None or not rule(binding):
             self._keep(binding)
@@ -253,6 +265,21 @@ class _Rewriter:
         self._first[binding.var] = self._call(layer, arguments, shape(binding.var), [binding])
         return True
 
+    def _elementwise(self, stretch: Stretch) -> bool:
+        """Compute a stretch with channels last when something that it reads is only there so."""
+        result = stretch.last.var
+        read = {each for member in stretch.members for each in vector_chains.operands_of(member.value)}
+        is_last = len(shape(result)) == 4 and any(each in self._last and each not in self._first for each in read)
+        extents = tuple(shape(result)[axis] for axis in _LAST) if is_last else shape(result)
+        try:
+            written = vector_elementwise.write(stretch, self._operand if is_last else self._as_first, extents)
+        except vector_elementwise.UnknownError:
+            return False
+        places = self._last if is_last else self._first
+        dtype = str(result.ty.dtype.dtype)
+        places[result] = self._call(written.layer, [*written.arguments], extents, [*stretch.members], dtype)
+        return True
+
     def _by_number(self, binding: relax.VarBinding) -> bool:
         """Compute with channels last what is only there with channels last."""
         call = binding.value
@@ -304,12 +331,17 @@ class _Rewriter:
         return result
 
     def _call(
-        self, layer: Layer, arguments: list[relax.Expr], extents: tuple[int, ...], members: list[relax.VarBinding]
+        self,
+        layer: Layer,
+        arguments: list[relax.Expr],
+        extents: tuple[int, ...],
+        members: list[relax.VarBinding],
+        dtype: str = "float32",
     ) -> relax.Var:
         """Call a vector kernel in the place of some bindings."""
         name = members[-1].var.name
         labels = dict.fromkeys(label for each in members for label in self._origin.get(each.var.name, ()))
-        call = relax.call_dps_packed(self.layers.add(layer), arguments, relax.TensorType(extents, "float32"))
+        call = relax.call_dps_packed(self.layers.add(layer), arguments, relax.TensorType(extents, dtype))
         result = self._builder.emit(call, name_hint=name)
         self._origin[result.name] = tuple(labels)
         return result

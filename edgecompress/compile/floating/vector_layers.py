@@ -8,16 +8,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from tvm import relax
 
-from edgecompress.compile.kernels import vector_depthwise, vector_pool, vector_product, vector_rows
+from edgecompress.compile.kernels import vector_depthwise, vector_elementwise, vector_pool, vector_product, vector_rows
 from edgecompress.compile.kernels.vector_core import VectorCore
 from edgecompress.compile.kernels.vector_depthwise import Depthwise
+from edgecompress.compile.kernels.vector_elementwise import Elementwise
 from edgecompress.compile.kernels.vector_pool import Pool
 from edgecompress.compile.kernels.vector_product import Product
 from edgecompress.compile.kernels.vector_rows import LayerNorm, Softmax
 from edgecompress.compile.program import CKernel
 from edgecompress.core.values import Array
 
-Layer = Product | Depthwise | Pool | Softmax | LayerNorm
+Layer = Product | Depthwise | Pool | Softmax | LayerNorm | Elementwise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +66,10 @@ class VectorLayers:
         if isinstance(layer, LayerNorm):
             return VectorLayer(
                 op="layer_norm", macs=0, write=lambda name: vector_rows.layer_norm(name, layer, core), key=layer
+            )
+        if isinstance(layer, Elementwise):
+            return VectorLayer(
+                op="elementwise", macs=0, write=lambda name: vector_elementwise.kernel(name, layer, core), key=layer
             )
         return VectorLayer(
             op=f"{layer.kind}_pool2d", macs=0, write=lambda name: vector_pool.kernel(name, layer, core), key=layer
