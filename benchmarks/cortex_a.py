@@ -5,9 +5,14 @@
     python benchmarks/cortex_a.py --cores cortex-a76 --precisions int8
     python benchmarks/cortex_a.py --check               exit 1 when a required bar is missed; goals are named only
     python benchmarks/cortex_a.py --json                all figures on stdout
+    python benchmarks/cortex_a.py --host                times on this x86-64 machine beside those three and OpenVINO
+    python benchmarks/cortex_a.py --host --networks resnet18 --precisions float32 --threads 1 2
 
 Executed instructions of one inference with one thread, under qemu-user. baselines/README.md says how the others were
 counted; there are counts of them for Cortex-A72 and A76. Instructions are not time.
+
+--host measures time. It installs the others into a virtual environment in the user's cache (under 1 GB), or takes the
+Python of --peers-python.
 """
 
 from __future__ import annotations
@@ -26,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import cortex_a_bars as bars
 from benchmarks import cortex_a_counts as counts
+from benchmarks import cortex_a_host as host
 from benchmarks.cortex_a_counts import NETWORKS, TARGETS, Case, Counted
 
 PRECISIONS = ("float32", "int8")
@@ -40,6 +46,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="edgecompress-") as scratch:
         folder = arguments.folder or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
+        if arguments.host:
+            return _time_on_host(arguments, folder.resolve(), progress)
         counted = _count(_cases(arguments), folder, progress)
     held = bars.hold(counted)
     if arguments.json:
@@ -50,6 +58,24 @@ def main() -> int:
     for each in missed:
         progress.print(f"missed: {each}", soft_wrap=True)
     return 1 if arguments.check and any(each.kind == "required" for each in missed) else 0
+
+
+def _time_on_host(arguments: argparse.Namespace, folder: Path, progress: Console) -> int:
+    cases = [
+        host.HostCase(network=network, precision=precision, threads=threads)
+        for network in arguments.networks
+        for precision in arguments.precisions
+        for threads in arguments.threads
+    ]
+    timed = host.measure(cases, folder, arguments.peers_python, progress)
+    if arguments.json:
+        print(json.dumps(host.as_json(timed)))
+    is_held = host.report(timed, progress if arguments.json else _console(), progress=progress)
+    return 1 if arguments.check and not is_held else 0
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE, highlight=False)
 
 
 def as_json(counted: list[Counted]) -> dict[str, object]:
@@ -88,7 +114,6 @@ def _cases(arguments: argparse.Namespace) -> list[Case]:
 
 
 def _print(counted: list[Counted]) -> None:
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE, highlight=False)
     peers = bars.read_peers()
     table = Table(box=None, title="Million instructions an inference, one thread; x: ours over theirs")
     for name in ("network", "precision", "core", "ours", "a MAC", *(f"x {name}" for name in bars.RUNTIMES), "bars"):
@@ -101,7 +126,7 @@ def _print(counted: list[Counted]) -> None:
         verdicts = ", ".join(held.verdict for held in bars.hold([each]))
         figures = [f"{each.instructions / 1e6:.2f}", f"{each.instructions / each.macs:.3f}", *ratios]
         table.add_row(each.case.network, each.case.precision, each.case.core, *figures, verdicts)
-    console.print(table)
+    _console().print(table)
 
 
 def _parse(words: list[str]) -> argparse.Namespace:
@@ -110,6 +135,9 @@ def _parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--networks", nargs="+", default=NETWORKS, choices=NETWORKS, help="which networks")
     parser.add_argument("--precisions", nargs="+", default=PRECISIONS, choices=PRECISIONS, help="float32, int8")
     parser.add_argument("--cores", nargs="+", default=tuple(TARGETS), choices=tuple(TARGETS), help="which cores")
+    parser.add_argument("--host", action="store_true", help="time on this machine instead, beside four other runtimes")
+    parser.add_argument("--threads", type=int, nargs="+", default=host.THREADS, help="with --host: how many, e.g. 1 2")
+    parser.add_argument("--peers-python", type=Path, help="with --host: a Python that has the other runtimes")
     parser.add_argument("--folder", type=Path, help="keep what is built here")
     parser.add_argument("--check", action="store_true", help="exit 1 when a required bar is missed")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
