@@ -56,7 +56,7 @@ class Bands:
 
 def _wrap(bands: Bands, kernel: CKernel) -> CKernel:
     parameters = c_text.parameters(kernel.source)
-    names = [each.split()[-1].lstrip("*") for each in parameters]
+    names = c_text.names(kernel.source)
     buffers = sum("*" in each for each in parameters) - len(kernel.workspaces)
     image = names[bands.image_at]
     steps = [bands.others_bytes] * (buffers - 1) + [bands.output_bytes]

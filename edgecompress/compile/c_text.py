@@ -100,6 +100,11 @@ def parameters(source: str) -> list[str]:
     return [" ".join(each.split()).replace("restrict ", "") for each in head[1].split(",")]
 
 
+def names(source: str) -> list[str]:
+    """The names of a kernel's parameters."""
+    return [each.split()[-1].lstrip("*") for each in parameters(source)]
+
+
 def float_literal(bits: int) -> str:
     """The C literal of the float32 with these bits, exact to the last one."""
     value = np.array(bits, "<i4").view("<f4")[()]

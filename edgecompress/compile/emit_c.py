@@ -16,6 +16,7 @@ from edgecompress.compile import (
     c_thumb,
     c_vector_math,
     chain,
+    codebook,
     narrow,
     threads,
 )
@@ -99,6 +100,7 @@ def _model_source(program: Program, kernels: Mapping[str, CKernel], arena: Arena
     functions = "\n".join(kernels[name].source for name in dict.fromkeys(names))
     functions = c_dsp_depthwise.definitions(functions) + c_dsp_multiply.definitions(functions) + functions
     functions = c_thumb.definitions(functions) + functions
+    functions = codebook.definitions(functions) + functions
     functions = narrow.definitions(functions) + chain.definitions(functions) + functions
     functions = c_text.definitions(threads.DEFINITIONS, functions) + c_vector_math.definitions(functions) + functions
     functions = c_neon.definitions(functions) + functions

@@ -138,6 +138,12 @@ def estimate(program: Program, kernels: Mapping[str, CKernel], arena: Arena, tar
     )
 
 
+def too_big_by_weights(program: Program, target: Target) -> bool:
+    """Tell whether the weights and the runtime alone pass a target's flash."""
+    limit = target.flash_limit_bytes
+    return limit is not None and weights_bytes(program) + RUNTIME[target.system].flash_bytes > limit
+
+
 def check_linked(sizes: Sizes, fit: Fit) -> None:
     """Hold the linked firmware against the target's limits. Raises DoesNotFitError."""
     ram_bytes = sizes.firmware_static_ram_bytes + fit.stack_bytes

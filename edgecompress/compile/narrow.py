@@ -6,6 +6,8 @@ Ramakrishnan and Shaft 1998). The bits come in planes of four, two and one, whos
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +22,42 @@ UNPACK = {"int8_t": "unpack_blocks", "uint8_t": "unpack_unsigned_blocks"}
 """Type of the bytes in C -> the function that unpacks them."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Blocks:
+    """Blocks for packed weights of `weights_bytes` bytes of a type."""
+
+    weights_bytes: int
+    ctype: str = "int8_t"
+
+    @property
+    def word(self) -> str:
+        """What it adds to a function's name."""
+        return "packed"
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """What takes the place of the weights among a function's parameters."""
+        return "const uint32_t *packed", "const uint16_t *heads"
+
+    @property
+    def workspaces(self) -> dict[str, int]:
+        """What it needs in RAM: declaration and bytes. The first is the unpacked weights."""
+        return {"uint32_t *weights": self.count * BLOCK_BYTES}
+
+    @property
+    def count(self) -> int:
+        """How many blocks there are."""
+        return -(-self.weights_bytes // BLOCK_BYTES)
+
+    def begin(self) -> str:
+        """Write the C that stands before all parts: none."""
+        return ""
+
+    def unpack(self) -> str:
+        """Write the C that unpacks a part."""
+        return f"    packed = {UNPACK[self.ctype]}(weights, packed, heads + part * {self.count}u, {self.count}u);\n"
+
+
 def pack(values: NDArray[np.int8] | NDArray[np.uint8]) -> tuple[NDArray[np.uint32], NDArray[np.uint16]]:
     """Pack bytes, zeros added to whole blocks: the planes' words and the blocks' heads.
 
@@ -32,11 +70,6 @@ def pack(values: NDArray[np.int8] | NDArray[np.uint8]) -> tuple[NDArray[np.uint3
     words = [_planes(block, width) for block, width in zip(blocks - low, bits, strict=True)]
     heads = (low[:, 0] - np.iinfo(values.dtype).min) * 256 + bits
     return np.concatenate([np.zeros(0, np.uint32), *words]), heads.astype(np.uint16)
-
-
-def block_count(size: int) -> int:
-    """How many blocks so many bytes are."""
-    return -(-size // BLOCK_BYTES)
 
 
 def definitions(text: str) -> str:

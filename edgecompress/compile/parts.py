@@ -1,8 +1,9 @@
-"""Matrix products that take less flash: a C function that calls a kernel for one part of the outputs after the other.
+"""Layers that take less flash: a C function that calls a kernel for one part of the output channels after the other.
 
 Before a part is computed, what its kernel reads is written into RAM: the table of (bias, multiplier, shift), where all
 outputs have one multiplier and shift and only the biases lie in flash; and the weights, where they are packed
-(narrow.py).
+(narrow.py, codebook.py). Where an image has several pixels, a part of their channels is written apart, then between
+the others.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from edgecompress.compile import c_text, narrow
+from edgecompress.compile import c_text
+from edgecompress.compile.codebook import Indices
+from edgecompress.compile.narrow import Blocks
 from edgecompress.compile.program import CKernel
 
 COLUMNS = 3
@@ -23,11 +26,15 @@ class OneScale:
     by_row: bool
 
 
+Packing = Blocks | Indices
+"""How weights lie in flash: what a function takes in their place, the RAM it needs, the C that unpacks them."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Parts:
     """How outputs are cut for `kernel`, which reads `table_words` and `weights_bytes`, and makes `outputs`.
 
-    `packed` says that the weights are unpacked first.
+    `packing` says how the weights are unpacked first. The image that comes out has `pixels`.
     """
 
     kernel: str
@@ -36,12 +43,13 @@ class Parts:
     table_words: int
     weights_bytes: int
     one_scale: OneScale | None = None
-    packed: bool = False
+    packing: Packing | None = None
+    pixels: int = 1
 
     @property
     def name(self) -> str:
         """The name of the function that goes through the parts, with all that it depends on."""
-        words = [*(["one_scale"] if self.one_scale else []), *(["packed"] if self.packed else [])]
+        words = [*(["one_scale"] if self.one_scale else []), *([self.packing.word] if self.packing else [])]
         return "_".join([*words, self.kernel, f"x{self.count}"])
 
     @property
@@ -50,9 +58,16 @@ class Parts:
         return self.table_words // COLUMNS
 
     @property
-    def blocks(self) -> int:
-        """Blocks of packed weights of a part."""
-        return narrow.block_count(self.weights_bytes)
+    def apart_bytes(self) -> int:
+        """The bytes of a part that is written apart."""
+        return self.pixels * self.outputs if self.pixels > 1 and self.count > 1 else 0
+
+    @property
+    def workspaces(self) -> dict[str, int]:
+        """What the function needs in RAM beside what the kernel does: declaration and bytes."""
+        table = {"int32_t *table": self.table_words * 4} if self.one_scale else {}
+        apart = {"int8_t *apart": self.apart_bytes} if self.apart_bytes else {}
+        return {**table, **(self.packing.workspaces if self.packing else {}), **apart}
 
     @property
     def kernels(self) -> tuple[str, ...]:
@@ -65,47 +80,64 @@ class Parts:
 
 
 def _wrap(parts: Parts, kernel: CKernel) -> CKernel:
-    workspaces = list(kernel.workspaces)
-    workspaces += [parts.table_words * 4] if parts.one_scale else []
-    workspaces += [parts.blocks * narrow.BLOCK_BYTES] if parts.packed else []
     source = (
         f"{c_text.wrapped(f'KERNEL void {parts.name}(', _parameters(parts, kernel))}) {{\n"
-        f"{_fill_table(parts)}"
+        f"{_fill_table(parts)}{parts.packing.begin() if parts.packing else ''}"
         f"  for (uint32_t part = 0; part < {parts.count}u; ++part) {{\n"
-        f"{_write_biases(parts)}{_unpack(parts, kernel)}"
+        f"{_write_biases(parts)}{parts.packing.unpack() if parts.packing else ''}"
         f"    {kernel.name}({', '.join(_arguments(parts, kernel))});\n"
+        f"{_place_between(parts, kernel)}"
         "  }\n}\n"
     )
-    return CKernel(name=parts.name, source=source, workspaces=tuple(workspaces), calls=(kernel.name,))
+    workspaces = (*kernel.workspaces, *parts.workspaces.values())
+    return CKernel(name=parts.name, source=source, workspaces=workspaces, calls=(kernel.name,))
 
 
 def _parameters(parts: Parts, kernel: CKernel) -> list[str]:
-    """Biases are in the table's place, planes and heads in that of the weights.
+    """Biases are in the table's place, what the packing reads in that of the weights.
 
-    Multiplier and shift follow the kernel's scalars; the table and the weights in RAM are the last workspaces.
+    Multiplier and shift follow the kernel's scalars; the workspaces of the function are the last ones.
     """
     parameters = c_text.parameters(kernel.source)
     if parts.one_scale:
         scalars_end = len(parameters) - len(kernel.workspaces)
         parameters[scalars_end:scalars_end] = ["int32_t multiplier", "int32_t shift"]
         parameters[2] = "const int32_t *bias"
-        parameters.append("int32_t *table")
-    if parts.packed:
-        parameters[1:2] = ["const uint32_t *packed", "const uint16_t *heads"]
-        parameters.append("uint32_t *weights")
-    return parameters
+    if parts.packing:
+        parameters[1:2] = parts.packing.parameters
+    return [*parameters, *parts.workspaces]
 
 
 def _arguments(parts: Parts, kernel: CKernel) -> list[str]:
     """What the kernel is called with for a part."""
-    image, weights, table, output, *others = (each.split()[-1].lstrip("*") for each in c_text.parameters(kernel.source))
-    return [
-        image,
-        f"(const {_weights_type(kernel)} *)weights" if parts.packed else f"{weights} + part * {parts.weights_bytes}u",
-        "table" if parts.one_scale else f"{table} + part * {parts.table_words}u",
-        f"{output} + part * {parts.outputs}u",
-        *others,
-    ]
+    arguments = c_text.names(kernel.source)
+    output = _output(kernel)
+    if parts.packing:
+        arguments[1] = f"(const {_weights_type(kernel)} *)weights"
+    else:
+        arguments[1] += f" + part * {parts.weights_bytes}u"
+    arguments[2] = "table" if parts.one_scale else f"{arguments[2]} + part * {parts.table_words}u"
+    arguments[output] = "apart" if parts.apart_bytes else f"{arguments[output]} + part * {parts.outputs}u"
+    return arguments
+
+
+def _place_between(parts: Parts, kernel: CKernel) -> str:
+    """Copy what was written apart to its place in every pixel."""
+    if not parts.apart_bytes:
+        return ""
+    output = c_text.names(kernel.source)[_output(kernel)]
+    place = f"{output} + pixel * {parts.count * parts.outputs}u + part * {parts.outputs}u"
+    return (
+        f"    for (uint32_t pixel = 0; pixel < {parts.pixels}u; ++pixel) {{\n"
+        f"      memcpy({place}, apart + pixel * {parts.outputs}u, {parts.outputs}u);\n"
+        "    }\n"
+    )
+
+
+def _output(kernel: CKernel) -> int:
+    """Which parameter the output is: the last pointer before the workspaces."""
+    pointers = sum("*" in each for each in c_text.parameters(kernel.source))
+    return pointers - len(kernel.workspaces) - 1
 
 
 def _place(parts: Parts, one_scale: OneScale, column: int) -> str:
@@ -132,13 +164,6 @@ def _write_biases(parts: Parts) -> str:
         f"      table[{_place(parts, parts.one_scale, 0)}] = bias[part * {parts.rows}u + i];\n"
         "    }\n"
     )
-
-
-def _unpack(parts: Parts, kernel: CKernel) -> str:
-    if not parts.packed:
-        return ""
-    name = narrow.UNPACK[_weights_type(kernel)]
-    return f"    packed = {name}(weights, packed, heads + part * {parts.blocks}u, {parts.blocks}u);\n"
 
 
 def _weights_type(kernel: CKernel) -> str:

@@ -10,7 +10,7 @@ from tvm import tirx
 
 from edgecompress.compile import frontend
 from edgecompress.compile.cuts import Cut
-from edgecompress.compile.integer import emit_products, in_place, layers
+from edgecompress.compile.integer import emit_products, in_place, layers, saving
 from edgecompress.compile.integer.choices import CHOICES
 from edgecompress.compile.integer.chosen import Chosen
 from edgecompress.compile.integer.splice import Splicer
@@ -28,10 +28,13 @@ def emit(
     features: Collection[str] = (),
     optimize: Optimize = "balanced",
     parts: Mapping[str, Program] = NO_PARTS,
+    *,
+    least_pixels: int | None = None,
 ) -> Program:
     """Make the program of a network for targets with these features (kernels.families).
 
-    `parts` are the programs of the parts that compute with reals, by the name of their output.
+    `parts` are the programs of the parts that compute with reals, by the name of their output. Layers of at least
+    `least_pixels` pixels keep weights of few values as indices; None: no layer does.
 
     Raises ModelError for a layer whose numbers int32 cannot hold.
     """
@@ -42,7 +45,7 @@ def emit(
     cuts: dict[str, Cut] = {}
     calls: list[Call] = []
     shared_places = in_place.choose(network) if optimize == "ram" else {}
-    small = optimize == "size"
+    flash = saving.choose(network, least_pixels, small=optimize == "size")
     splicer = Splicer(tensors, constants, kernels)
     for layer in network.layers:
         if isinstance(layer, layers.FloatPart):
@@ -50,7 +53,7 @@ def emit(
                 tensors[layer.output.name] = _tensor(layer.output)
             calls += splicer.calls(parts[layer.output.name], network.onnx_values.get(layer.output.name))
             continue
-        chosen = _choose(network, layer, features, replaced=shared_places.get(layer.output.name), small=small)
+        chosen = _choose(network, layer, features, replaced=shared_places.get(layer.output.name), flash=flash)
         name = frontend.identifier(layer.output.name)
         named = {f"{name}_{role}": values for role, values in chosen.constants.items()}
         constants |= chosen.operands
@@ -91,7 +94,12 @@ def _tensor(value: layers.Value) -> Tensor:
 
 
 def _choose(
-    network: layers.Network, layer: layers.Layer, features: Collection[str], *, replaced: str | None, small: bool
+    network: layers.Network,
+    layer: layers.Layer,
+    features: Collection[str],
+    *,
+    replaced: str | None,
+    flash: saving.Saving,
 ) -> Chosen:
     try:
         if isinstance(layer, layers.Chain):
@@ -99,9 +107,9 @@ def _choose(
         if isinstance(layer, layers.Convolution) and replaced is not None:
             return emit_products.convolution_in_place(layer, features)
         if isinstance(layer, layers.Convolution):
-            return emit_products.convolution(layer, features)
+            return emit_products.convolution(layer, features, flash)
         if isinstance(layer, layers.FullyConnected):
-            return emit_products.fully_connected(layer, features, small=small)
+            return emit_products.fully_connected(layer, features, flash)
         if isinstance(layer, layers.Addition):
             return _addition(layer, features, replaced)
         if isinstance(layer, layers.MatrixProduct):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from edgecompress.compile import frontend, quantized
@@ -10,24 +10,28 @@ from edgecompress.compile.chain import Chain, Stage
 from edgecompress.compile.integer import layers
 from edgecompress.compile.integer.choices import CHOICES
 from edgecompress.compile.integer.chosen import Chosen
-from edgecompress.compile.kernels import epilogue, families
+from edgecompress.compile.integer.saving import NOTHING, Saving
+from edgecompress.compile.kernels import codebook_product, epilogue, families, small_product
+from edgecompress.compile.kernels.cutting import Cut, constant_bytes
 from edgecompress.compile.kernels.in_place import choose as bands_in_place
-from edgecompress.compile.kernels.product import Product
+from edgecompress.compile.kernels.product import Kernel, Product
 from edgecompress.compile.kernels.row_chain import Band
-from edgecompress.compile.kernels.small_product import choose as smallest_parts
 from edgecompress.compile.kernels.window import Window
 
 
-def convolution(layer: layers.Convolution, features: Collection[str]) -> Chosen:
-    """Compute a convolution at once."""
+def convolution(layer: layers.Convolution, features: Collection[str], flash: Saving = NOTHING) -> Chosen:
+    """Compute a convolution, at once or in parts."""
     product = _product(layer, layer.window, layer.groups)
-    return _chosen("depthwise_conv2d" if product.is_depthwise else "conv2d", layer, product, features)
+    op = "depthwise_conv2d" if product.is_depthwise else "conv2d"
+    allowed = flash.codebook(layer)
+    found = codebook_product.choose(product, _family(features), allowed) if allowed else None
+    return _chosen(op, layer, product, features) if found is None else _in_parts(op, layer, found)
 
 
 def convolution_in_place(layer: layers.Convolution, features: Collection[str]) -> Chosen:
     """Compute a convolution band by band into its input's place; the last scalar lies beyond the image's edges."""
     product = _product(layer, layer.window, layer.groups)
-    kernel, bands = bands_in_place(product, lambda part: families.choose(part, features))
+    kernel, bands = bands_in_place(product, _family(features))
     return Chosen(
         op="depthwise_conv2d" if product.is_depthwise else "conv2d",
         name=kernel.name,
@@ -85,16 +89,26 @@ def _stage(layer: layers.Windowed, band: Band, chosen: Chosen) -> Stage:
     )
 
 
-def fully_connected(layer: layers.FullyConnected, features: Collection[str], *, small: bool) -> Chosen:
-    """Multiply by a matrix; `small` saves flash."""
+def fully_connected(layer: layers.FullyConnected, features: Collection[str], flash: Saving = NOTHING) -> Chosen:
+    """Multiply by a matrix, at once or in parts."""
     window = Window(height=1, width=layer.rows, channels=layer.weights.shape[1], kernel=(1, 1))
     product = _product(layer, window, groups=1)
-    found = smallest_parts(product, lambda part: families.choose(part, features)) if small else None
-    if found is None:
+    allowed, family = flash.codebook(layer), _family(features)
+    candidates = [
+        codebook_product.choose(product, family, allowed) if allowed else None,
+        small_product.choose(product, family) if flash.small else None,
+    ]
+    found = [each for each in candidates if each is not None]
+    if not found:
         return _chosen("fully_connected", layer, product, features)
+    return _in_parts("fully_connected", layer, min(found, key=lambda each: constant_bytes(each[0])))
+
+
+def _in_parts(op: str, layer: layers.Product, found: Cut) -> Chosen:
+    """The kernel of a part, and the function that goes through the parts."""
     kernel, parts = found
     return Chosen(
-        op="fully_connected",
+        op=op,
         name=kernel.name,
         build=kernel.build,
         constants=kernel.constants,
@@ -102,6 +116,10 @@ def fully_connected(layer: layers.FullyConnected, features: Collection[str], *, 
         inputs=layer.inputs,
         cut=parts,
     )
+
+
+def _family(features: Collection[str]) -> Callable[[Product], Kernel]:
+    return lambda product: families.choose(product, features)
 
 
 def _chosen(op: str, layer: layers.Product, product: Product, features: Collection[str]) -> Chosen:

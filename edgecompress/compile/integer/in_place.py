@@ -18,7 +18,7 @@ def lowest(network: Network) -> tuple[dict[str, str], list[int]]:
     """
     replaced = {i: _replaceable(network, i, layer) for i, layer in enumerate(network.layers)}
     able = {i for i, name in replaced.items() if name is not None}
-    apart = _live_apart(network)
+    apart = live_bytes(network)
     chosen: set[int] = set()
     live = list(apart)
     best: tuple[frozenset[int], list[int]] = (frozenset(), list(live))
@@ -61,8 +61,8 @@ def _in_place_bytes(layer: Layer) -> int:
     return band - layer.output.elements
 
 
-def _live_apart(network: Network) -> list[int]:
-    """The bytes that live at each layer when none is in place; inputs live to their last reader."""
+def live_bytes(network: Network) -> list[int]:
+    """Sum the bytes that live at each layer when none is in place; inputs live to their last reader."""
     sizes = {spec.name: spec.byte_size for spec in network.inputs}
     first = dict.fromkeys(sizes, 0)
     last = dict.fromkeys((spec.name for spec in network.outputs), len(network.layers) - 1)

@@ -83,6 +83,7 @@ def choose(product: Product) -> Kernel | None:
         build=lambda: build(shape),
         constants={"weights": pack(settled.weights, shape), "table": _padded(table, shape.channels)},
         scalars=dsp_epilogue.scalars(settled),
+        halfwords=True,
     )
 
 

@@ -66,13 +66,15 @@ class Product:
 class Kernel:
     """A kernel for one layer: its name, how to write it, its constants by role (in the order of its buffers), scalars.
 
-    Kernels of one name are one function, so the name says everything that the function depends on.
+    Kernels of one name are one function, so the name says everything that the function depends on. `halfwords`: the
+    weights lie in int16 of 256 * second + first, not in bytes.
     """
 
     name: str
     build: Callable[[], tirx.PrimFunc | CKernel]
     constants: dict[str, Array]
     scalars: list[int]
+    halfwords: bool = False
 
 
 Choose = Callable[[Product], Kernel | None]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecompress.compile import narrow
+from edgecompress.compile import c_text, narrow
+from edgecompress.compile.kernels.cutting import Cut, constant_bytes, cut, equal_parts, one_scale
 from edgecompress.compile.kernels.product import Kernel, Product
 from edgecompress.compile.memory import ALIGNMENT
-from edgecompress.compile.parts import COLUMNS, OneScale, Parts
-from edgecompress.core.values import Array
+from edgecompress.compile.narrow import Blocks
+from edgecompress.compile.parts import Parts
 
 LEAST_OUTPUTS = 32
 """With fewer, the function takes more than the table."""
@@ -28,8 +29,6 @@ LEAST_SHARE = 1 / 8
 END: NDArray[np.uint32] = np.zeros(1, np.uint32)
 """Ends packed weights: an array of C needs an element, and weights of zero take none."""
 
-Cut = tuple[Kernel, Parts]
-
 
 def choose(product: Product, family: Callable[[Product], Kernel]) -> Cut | None:
     """Cut a product so that it takes the fewest bytes, and choose the parts' kernel; None when that saves nothing."""
@@ -39,84 +38,41 @@ def choose(product: Product, family: Callable[[Product], Kernel]) -> Cut | None:
     packed = _packed(product, family)
     if packed is None:
         return plain
-    size = _bytes(family(product) if plain is None else plain[0])
-    return packed if size - _bytes(packed[0]) >= max(LEAST_SAVING, LEAST_SHARE * size) else plain
+    size = constant_bytes(family(product) if plain is None else plain[0])
+    return packed if size - constant_bytes(packed[0]) >= max(LEAST_SAVING, LEAST_SHARE * size) else plain
 
 
 def _with_one_scale(product: Product, family: Callable[[Product], Kernel]) -> Cut | None:
     """Keep the biases alone of a table with one multiplier and shift."""
-    cut = _cut(product, family, MOST_OUTPUTS)
-    if cut is None or product.outputs < LEAST_OUTPUTS:
+    found = _largest(product, family, MOST_OUTPUTS)
+    if found is None or product.outputs < LEAST_OUTPUTS:
         return None
-    kernels, parts = cut
-    table = _one_scale(kernels)
+    kernels, parts = found
+    table = one_scale(kernels)
     if table is None or (len(kernels) > 1 and parts.weights_bytes % ALIGNMENT):
         return None
-    constants, scalars, one_scale = table
+    constants, scalars, layout = table
     weights = np.concatenate([kernel.constants["weights"].reshape(-1) for kernel in kernels])
     kernel = replace(kernels[0], constants={"weights": weights, **constants}, scalars=[*kernels[0].scalars, *scalars])
-    return kernel, replace(parts, one_scale=one_scale)
+    return kernel, replace(parts, one_scale=layout)
 
 
 def _packed(product: Product, family: Callable[[Product], Kernel]) -> Cut | None:
     """Pack the weights of a part, and keep the biases alone where that is possible too."""
-    cut = _cut(product, family, MOST_WEIGHTS // product.window.channels)
-    if cut is None:
+    found = _largest(product, family, MOST_WEIGHTS // product.window.channels)
+    if found is None:
         return None
-    kernels, parts = cut
+    kernels, parts = found
     tables = np.concatenate([kernel.constants["table"].reshape(-1) for kernel in kernels])
-    constants, scalars, one_scale = _one_scale(kernels) or ({"table": tables}, [], None)
+    constants, scalars, layout = one_scale(kernels) or ({"table": tables}, [], None)
     words, heads = zip(*(narrow.pack(kernel.constants["weights"]) for kernel in kernels), strict=True)
     weights = {"weights": np.concatenate([*words, END]), "heads": np.concatenate(heads)}
     kernel = replace(kernels[0], constants={**weights, **constants}, scalars=[*kernels[0].scalars, *scalars])
-    return kernel, replace(parts, one_scale=one_scale, packed=True)
+    ctype = c_text.TYPES[str(kernels[0].constants["weights"].dtype)]
+    return kernel, replace(parts, one_scale=layout, packing=Blocks(weights_bytes=parts.weights_bytes, ctype=ctype))
 
 
-def _cut(product: Product, family: Callable[[Product], Kernel], most: int) -> tuple[list[Kernel], Parts] | None:
-    """Choose kernels for equal parts of at most so many outputs; None when they are not one function."""
-    outputs = max((part for part in range(1, most + 1) if product.outputs % part == 0), default=0)
-    if not outputs:
-        return None
-    kernels = [family(_part(product, first, outputs)) for first in range(0, product.outputs, outputs)]
-    first = kernels[0]
-    if any((kernel.name, kernel.scalars) != (first.name, first.scalars) for kernel in kernels):
-        return None
-    parts = Parts(
-        kernel=first.name,
-        count=len(kernels),
-        outputs=outputs,
-        table_words=first.constants["table"].size,
-        weights_bytes=first.constants["weights"].nbytes,
-    )
-    return kernels, parts
-
-
-def _one_scale(kernels: Sequence[Kernel]) -> tuple[dict[str, Array], list[int], OneScale] | None:
-    """Say what is left of tables with one multiplier and shift: biases, the two scalars, and how a table lies."""
-    tables = [kernel.constants["table"] for kernel in kernels]
-    if COLUMNS not in tables[0].shape:  # the family itself keeps biases alone
-        return None
-    by_row = tables[0].shape[-1] == COLUMNS
-    biases, *columns = (np.concatenate([_columns(table, by_row)[i] for table in tables]) for i in range(COLUMNS))
-    if any(np.ptp(column) for column in columns):
-        return None
-    return {"bias": biases}, [int(column[0]) for column in columns], OneScale(by_row=by_row)
-
-
-def _bytes(kernel: Kernel) -> int:
-    return sum(values.nbytes for values in kernel.constants.values())
-
-
-def _columns(table: Array, by_row: bool) -> Array:
-    return table.reshape(-1, COLUMNS).T if by_row else table.reshape(COLUMNS, -1)
-
-
-def _part(product: Product, first: int, count: int) -> Product:
-    cut = slice(first, first + count)
-    return replace(
-        product,
-        weights=product.weights[cut],
-        bias=product.bias[cut],
-        magnitudes=product.magnitudes[cut],
-        multipliers=product.multipliers[cut],
-    )
+def _largest(product: Product, family: Callable[[Product], Kernel], most: int) -> tuple[list[Kernel], Parts] | None:
+    """Cut into the largest equal parts of at most so many outputs."""
+    sizes = equal_parts(product.outputs, most)
+    return cut(product, family, sizes[0]) if sizes else None

@@ -44,7 +44,7 @@ def test_outputs_are_cut_into_equal_parts_with_a_bias_each() -> None:
     assert found is not None
     kernel, parts = found
     assert (parts.count, parts.outputs, parts.rows, parts.weights_bytes) == (4, 80, 80, 80 * 16)
-    assert (parts.one_scale, parts.packed) == (OneScale(by_row=True), False)
+    assert (parts.one_scale, parts.packing) == (OneScale(by_row=True), None)
     assert kernel.constants["bias"].tolist() == generic(product).constants["table"][:, 0].tolist()
     assert kernel.constants["weights"].tobytes() == generic(product).constants["weights"].tobytes()
     assert kernel.scalars[-2:] == generic(product).constants["table"][0, 1:].tolist()
@@ -94,7 +94,7 @@ def test_small_weights_are_packed_part_by_part() -> None:
 
     assert found is not None
     kernel, parts = found
-    assert (parts.count, parts.outputs, parts.weights_bytes, parts.packed) == (4, 16, 16 * 128, True)
+    assert (parts.count, parts.outputs, parts.packing) == (4, 16, narrow.Blocks(weights_bytes=16 * 128))
     assert list(kernel.constants) == ["weights", "heads", "bias"]
     assert kernel.constants["weights"].nbytes <= 64 * 128 * 5 / 8 + 4
     assert kernel.constants["heads"].size == 64 * 128 // narrow.BLOCK_BYTES
@@ -104,7 +104,7 @@ def test_weights_that_packing_makes_little_smaller_are_left_as_they_are() -> Non
     found = small_product.choose(product_of(64, inputs=128, largest=127), generic)
 
     assert found is not None
-    assert not found[1].packed
+    assert found[1].packing is None
 
 
 def test_small_weights_of_several_scales_are_packed_and_keep_their_table() -> None:
@@ -114,7 +114,7 @@ def test_small_weights_of_several_scales_are_packed_and_keep_their_table() -> No
 
     assert found is not None
     kernel, parts = found
-    assert (parts.one_scale, parts.packed, parts.table_words) == (None, True, 48)
+    assert (parts.one_scale, parts.packing, parts.table_words) == (None, narrow.Blocks(weights_bytes=2048), 48)
     assert kernel.constants["table"].tobytes() == generic(product).constants["table"].tobytes()
 
 
