@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -81,7 +82,7 @@ def _statistics(module: fx.GraphModule, names: list[str], samples: Samples) -> d
         sums[name] = [a + b for a, b in zip(sums[name], new, strict=True)] if name in sums else new
 
     def hook(name: str) -> torch.utils.hooks.RemovableHandle:
-        return module.get_submodule(name).register_forward_hook(lambda layer, given, made: add(name, made))
+        return module.get_submodule(name).register_forward_hook(lambda _layer, _given, made: add(name, made))
 
     hooks = [hook(name) for name in names]
     try:
@@ -102,7 +103,7 @@ def _batches(samples: Samples) -> Iterator[tuple[Tensor, ...]]:
         yield tuple(torch.from_numpy(array[start : start + BATCH]) for array in samples.inputs.values())
 
 
-def _identity(layer: nn.Module, mean: Tensor, variance: Tensor) -> nn.Module:
+def _identity(layer: Any, mean: Tensor, variance: Tensor) -> nn.Module:
     """Make the normalization that undoes itself, and take the layer's bias into it."""
     kind = next(norm for convolution, norm in NORMS.items() if isinstance(layer, convolution))
     norm = kind(len(mean))
@@ -132,7 +133,7 @@ def _foldable(module: fx.GraphModule, norm: fx.Node) -> tuple[fx.Node, nn.Module
     return (source, layer, module.get_submodule(str(norm.target))) if isinstance(layer, FOLDS_INTO) else None
 
 
-def _fold(layer: nn.Module, norm: nn.Module) -> None:
+def _fold(layer: Any, norm: Any) -> None:
     """Fold in float64: where a channel hardly varies, offset and mean cancel."""
     mean, variance = norm.get_buffer("running_mean").double(), norm.get_buffer("running_var").double()
     gain = torch.rsqrt(variance + norm.eps) * (1.0 if norm.weight is None else norm.weight.double())

@@ -18,7 +18,7 @@ from edgecompress.compress.torch_graph._batch_norm import fold_batch_norm
 from edgecompress.compress.torch_graph._check import check_same
 from edgecompress.compress.torch_graph._clean import clean
 from edgecompress.compress.torch_graph._reader import ONNX_NAME, ONNX_OUTPUT
-from edgecompress.compress.torch_graph._writer import OPSET, Value, Writer
+from edgecompress.compress.torch_graph._writer import OPSET, Call, Value, Writer
 from edgecompress.core.errors import ModelError
 from edgecompress.core.values import Model, TensorSpec
 
@@ -61,14 +61,19 @@ class Exporter(fx.Interpreter):
         self._node = n
         return super().run_node(n)
 
-    def get_attr(self, target: Any, args: Any, kwargs: Any) -> Any:
+    def get_attr(self, target: Any, _args: Any, _kwargs: Any) -> Any:
         """Write a parameter or buffer as a constant."""
         held = self.fetch_attr(target)
         return Value(tensor=held.detach(), name=self.writer.constant(held, f"{self.prefix}{target}"))
 
-    def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call_module(self, target: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Any:
         """Write a layer by the rule of its class, or what it is made of."""
-        return self._layer(self.fetch_attr(target), self._name(str(target)), args)
+        layer = self.fetch_attr(target)
+        rule = next((_write_layers.RULES[kind] for kind in type(layer).__mro__ if kind in _write_layers.RULES), None)
+        call = self._call(str(target), layer(*_tensors(args)) if rule is not None else None)
+        if rule is None:
+            return self._inner(layer, call.name, args)
+        return self._written(lambda: rule(call, layer, *args), call, type(layer).__name__)
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Write a function by its rule; what is no tensor (a shape, a product of sizes) is only computed."""
@@ -76,45 +81,40 @@ class Exporter(fx.Interpreter):
             return target(*_tensors(args), **kwargs)
         if target is operator.getitem and isinstance(args[0], tuple | list):
             return args[0][args[1]]
-        return self._written(
-            _write_functions.RULES.get(target), getattr(target, "__name__", str(target)), target, args, kwargs
-        )
+        what = getattr(target, "__name__", str(target))
+        return self._function(_write_functions.RULES.get(target), what, target, args, kwargs)
 
     def call_method(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Write a method of a tensor by its rule."""
         if target in ("size", "dim"):
             return getattr(args[0].tensor, target)(*args[1:], **kwargs)
+        rule = _write_functions.METHODS.get(target)
 
-        def call(tensor: Any, *rest: Any, **options: Any) -> Any:
+        def method(tensor: Any, *rest: Any, **options: Any) -> Any:
             return getattr(tensor, target)(*rest, **options)
 
-        return self._written(_write_functions.METHODS.get(target), f".{target}", call, args, kwargs)
+        return self._function(rule, f".{target}", method, args, kwargs)
 
-    def _written(
-        self, rule: Any, what: str, compute: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        name = self._name(self._node.name if self._node is not None else what)
+    def _function(self, rule: Any, what: str, compute: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         if rule is None:
-            raise self._refusal(f"the function {what}", name)
-        made = compute(*_tensors(args), **kwargs)
+            raise self._refusal(f"the function {what}", self._call(what, None).name)
+        call = self._call(what, compute(*_tensors(args), **kwargs))
+        return self._written(lambda: rule(call, *args, **kwargs), call, what)
+
+    def _written(self, write: Callable[[], str | list[str]], call: Call, what: str) -> Any:
         try:
-            written = rule(self.writer, made, name, self._output(), *args, **kwargs)
+            written = write()
         except TypeError as error:
-            raise self._refusal(f"{what}: {error}", name) from error
+            raise self._refusal(f"{what}: {error}", call.name) from error
         if isinstance(written, str):
-            return Value(tensor=made, name=written)
-        return tuple(Value(tensor=part, name=each) for part, each in zip(made, written, strict=True))
+            return Value(tensor=call.made, name=written)
+        return tuple(Value(tensor=part, name=name) for part, name in zip(call.made, written, strict=True))
 
-    def _layer(self, layer: nn.Module, name: str, args: tuple[Any, ...]) -> Any:
-        rule = next((_write_layers.RULES[kind] for kind in type(layer).__mro__ if kind in _write_layers.RULES), None)
-        if rule is None:
-            return self._inner(layer, name, args)
-        made = layer(*_tensors(args))
-        try:
-            written = rule(self.writer, layer, args[0], made, name, self._output())
-        except TypeError as error:
-            raise self._refusal(str(error), name) from error
-        return Value(tensor=made, name=written)
+    def _call(self, fallback: str, made: Any) -> Call:
+        meta = self._node.meta if self._node is not None else {}
+        name = self._node.name if self._node is not None and self._node.op != "call_module" else fallback
+        output = "" if self.prefix else str(meta.get(ONNX_OUTPUT, ""))
+        return Call(writer=self.writer, made=made, name=self.prefix + str(meta.get(ONNX_NAME, name)), output=output)
 
     def _inner(self, layer: nn.Module, name: str, args: tuple[Any, ...]) -> Any:
         try:
@@ -122,14 +122,6 @@ class Exporter(fx.Interpreter):
         except ModelError as error:
             raise self._refusal(f"a {type(layer).__name__}", name) from error
         return Exporter(traced, self.writer, self.network, f"{name}/").run(*args)
-
-    def _name(self, fallback: str) -> str:
-        meta = self._node.meta if self._node is not None else {}
-        return self.prefix + str(meta.get(ONNX_NAME, fallback))
-
-    def _output(self) -> str:
-        meta = self._node.meta if self._node is not None else {}
-        return "" if self.prefix else str(meta.get(ONNX_OUTPUT, ""))
 
     def _refusal(self, what: str, name: str) -> ModelError:
         return ModelError(
@@ -141,7 +133,7 @@ class Exporter(fx.Interpreter):
 class _Tracer(fx.Tracer):
     """Takes what has a rule, and networks that are traced already, as a whole."""
 
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+    def is_leaf_module(self, m: nn.Module, _module_qualified_name: str) -> bool:
         return isinstance(m, tuple(_write_layers.RULES))
 
 
@@ -191,10 +183,10 @@ def _name_outputs(writer: Writer, outputs: Sequence[Value], like: Model) -> tupl
 
 def _proto(writer: Writer, like: Model, outputs: Sequence[TensorSpec]) -> onnx.ModelProto:
     clean(writer)
-    infos = [
+    given, made = (
         [helper.make_tensor_value_info(spec.name, TensorProto.FLOAT, list(spec.shape)) for spec in specs]
         for specs in (like.inputs, outputs)
-    ]
-    graph = helper.make_graph(writer.nodes, like.name, *infos, initializer=writer.constants)
+    )
+    graph = helper.make_graph(writer.nodes, like.name, given, made, initializer=writer.constants)
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     return onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True)

@@ -15,9 +15,10 @@ from edgecompress.compress.torch_graph._reader import Reader, attributes
 from edgecompress.core.values import Array
 
 Rule = Callable[[Reader, NodeProto], fx.Node]
-CONVOLUTIONS: dict[int, type[nn.Conv1d | nn.Conv2d]] = {1: nn.Conv1d, 2: nn.Conv2d}
-MAX_POOLS: dict[int, type[nn.MaxPool1d | nn.MaxPool2d]] = {1: nn.MaxPool1d, 2: nn.MaxPool2d}
-AVERAGE_POOLS: dict[int, type[nn.AvgPool1d | nn.AvgPool2d]] = {1: nn.AvgPool1d, 2: nn.AvgPool2d}
+CONVOLUTIONS: dict[int, Callable[..., nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d}
+MAX_POOLS: dict[int, Callable[..., nn.Module]] = {1: nn.MaxPool1d, 2: nn.MaxPool2d}
+AVERAGE_POOLS: dict[int, Callable[..., nn.Module]] = {1: nn.AvgPool1d, 2: nn.AvgPool2d}
+PADS: dict[int, Callable[..., nn.Module]] = {1: nn.ConstantPad1d, 2: nn.ConstantPad2d}
 ONE_OR_TWO = "one or two axes behind the channels can be trained"
 
 
@@ -99,7 +100,7 @@ def average_pool(reader: Reader, node: NodeProto) -> fx.Node:
     return reader.module(node, layer, x)
 
 
-def global_pool(kinds: dict[int, type[nn.Module]]) -> Rule:
+def global_pool(kinds: dict[int, Callable[..., nn.Module]]) -> Rule:
     """Make the rule for a pool over all of an image."""
 
     def read(reader: Reader, node: NodeProto) -> fx.Node:
@@ -184,8 +185,7 @@ def _padded(reader: Reader, node: NodeProto, window: dict[str, Any], border: flo
         return x, pads[:axes]
     # torch tells the last axis first, and both ends of an axis together.
     ends = [end for axis in reversed(range(axes)) for end in (pads[axis], pads[axis + axes])]
-    kinds = {1: nn.ConstantPad1d, 2: nn.ConstantPad2d}
-    return reader.module(node, kinds[axes](tuple(ends), border), x, suffix="_pad"), (0,) * axes
+    return reader.module(node, PADS[axes](tuple(ends), border), x, suffix="_pad"), (0,) * axes
 
 
 def _check_pool(reader: Reader, node: NodeProto, kinds: dict[int, Any], window: dict[str, Any]) -> None:

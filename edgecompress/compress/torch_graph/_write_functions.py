@@ -1,4 +1,7 @@
-"""Functions of torch -> ONNX nodes. A rule writes one call and returns the name of its result, or names of its parts."""
+"""Functions of torch -> ONNX nodes. A rule writes one call; it returns the result's name, or the names of its parts.
+
+A rule takes the arguments of the function behind the call, and raises TypeError for ones that it cannot write.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,17 @@ from torch import nn
 from torch.nn import functional
 
 from edgecompress.compress.torch_graph import _write_layers as layers
-from edgecompress.compress.torch_graph._writer import Value, Writer
+from edgecompress.compress.torch_graph._writer import Call, Value
 
 Rule = Callable[..., str | list[str]]
-"""(writer, what torch computes, name of the node, wanted name of the output, *arguments, **options) -> name or names."""
+"""(call, *arguments, **options) -> name of the output, or names of the outputs."""
 
 
 def of_one(operator_name: str) -> Rule:
     """Make the rule for a function of one tensor without options."""
 
-    def write(writer: Writer, made: Any, name: str, output: str, x: Value, inplace: bool = False) -> str:
-        return writer.add(operator_name, [x], name, output)
+    def write(call: Call, x: Value, **_options: Any) -> str:
+        return call.node(operator_name, x)
 
     return write
 
@@ -30,10 +33,8 @@ def of_one(operator_name: str) -> Rule:
 def of_two(operator_name: str) -> Rule:
     """Make the rule for an operation of two numbers, element by element."""
 
-    def write(writer: Writer, made: Any, name: str, output: str, a: Any, b: Any) -> str:
-        like = a if isinstance(a, Value) else b
-        inputs = [_operand(writer, x, like, f"{name}_{i}") for i, x in enumerate((a, b))]
-        return writer.add(operator_name, inputs, name, output)
+    def write(call: Call, a: Value | float, b: Value | float) -> str:
+        return call.node(operator_name, *_alike(call, a, b))
 
     return write
 
@@ -41,9 +42,9 @@ def of_two(operator_name: str) -> Rule:
 def module(make: Callable[..., nn.Module]) -> Rule:
     """Make the rule for a function that a module computes too; `make` gets its arguments behind the tensor."""
 
-    def write(writer: Writer, made: Any, name: str, output: str, x: Value, *arguments: Any, **options: Any) -> str:
+    def write(call: Call, x: Value, *arguments: Any, **options: Any) -> str:
         layer = make(*arguments, **options)
-        return layers.RULES[type(layer)](writer, layer, x, made, name, output)
+        return layers.RULES[type(layer)](call, layer, x)
 
     return write
 
@@ -51,131 +52,117 @@ def module(make: Callable[..., nn.Module]) -> Rule:
 def reduction(operator_name: str) -> Rule:
     """Make the rule for a sum, mean or maximum along axes."""
 
-    def write(
-        writer: Writer, made: Any, name: str, output: str, x: Value, dim: Any = None, keepdim: bool = False
-    ) -> str:
-        axes = list(range(x.tensor.ndim)) if dim is None or dim == () else [dim] if isinstance(dim, int) else list(dim)
-        # Of ReduceMax, the axes are an attribute up to operator set 17 and an input from 18 on, as of ReduceMean.
-        return writer.add(
-            operator_name, [x, writer.constant(axes, f"{name}_axes")], name, output, keepdims=int(keepdim)
-        )
+    def write(call: Call, x: Value, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> str:
+        axes = [dim] if isinstance(dim, int) else list(dim or range(x.tensor.ndim))
+        return call.node(operator_name, x, call.constant("axes", axes), keepdims=int(keepdim))
 
     return write
 
 
-def permuted(writer: Writer, made: Any, name: str, output: str, x: Value, *dims: Any) -> str:
+def permuted(call: Call, x: Value, *dims: Any) -> str:
     """Write another order of the axes."""
     order = dims[0] if len(dims) == 1 and not isinstance(dims[0], int) else dims
-    return writer.add("Transpose", [x], name, output, perm=[axis % x.tensor.ndim for axis in order])
+    return call.node("Transpose", x, perm=[axis % x.tensor.ndim for axis in order])
 
 
-def transposed(writer: Writer, made: Any, name: str, output: str, x: Value, dim0: int, dim1: int) -> str:
+def transposed(call: Call, x: Value, dim0: int, dim1: int) -> str:
     """Write two axes exchanged."""
     order = list(range(x.tensor.ndim))
     order[dim0], order[dim1] = order[dim1], order[dim0]
-    return permuted(writer, made, name, output, x, order)
+    return permuted(call, x, order)
 
 
-def reshaped(writer: Writer, made: Any, name: str, output: str, x: Value, *shape: Any, **options: Any) -> str:
+def reshaped(call: Call, x: Value, *_shape: Any, **_options: Any) -> str:
     """Write another shape of the same numbers."""
-    return layers.reshaped(writer, nn.Identity(), x, made, name, output)
+    return layers.reshaped(call, None, x)
 
 
-def concatenated(writer: Writer, made: Any, name: str, output: str, tensors: Sequence[Value], dim: int = 0) -> str:
+def concatenated(call: Call, tensors: Sequence[Value], dim: int = 0) -> str:
     """Write tensors put one behind another."""
-    return writer.add("Concat", list(tensors), name, output, axis=dim)
+    return call.node("Concat", *tensors, axis=dim)
 
 
-def cut(writer: Writer, made: Sequence[Any], name: str, output: str, x: Value, parts: Any, dim: int = 0) -> list[str]:
+def cut(call: Call, x: Value, _parts: Any, dim: int = 0) -> list[str]:
     """Write a tensor cut into parts along one axis."""
-    sizes = writer.constant([part.shape[dim] for part in made], f"{name}_sizes")
-    return writer.add_parts("Split", [x, sizes], name, len(made), axis=dim)
+    sizes = call.constant("sizes", [part.shape[dim] for part in call.made])
+    outputs = [f"{call.name}_{position}" for position in range(len(call.made))]
+    return call.writer.add("Split", [x, sizes], outputs, call.name, axis=dim)
 
 
-def taken(writer: Writer, made: Any, name: str, output: str, x: Value, places: Any) -> str:
-    """Write x[…] with slices, and whole numbers, which take their axis away."""
-    wanted = places if isinstance(places, tuple) else (places,)
-    if any(place is Ellipsis for place in wanted):
+def taken(call: Call, x: Value, places: Any) -> str:
+    """Write x[…] with slices, and with whole numbers, which take their axis away."""
+    wanted = list(places) if isinstance(places, tuple) else [places]
+    if Ellipsis in wanted:
         at = wanted.index(Ellipsis)
-        wanted = (*wanted[:at], *[slice(None)] * (x.tensor.ndim - len(wanted) + 1), *wanted[at + 1 :])
+        wanted[at : at + 1] = [slice(None)] * (x.tensor.ndim - len(wanted) + 1)
     if not all(isinstance(place, int | slice) for place in wanted):
         raise TypeError(f"an index of {', '.join(type(place).__name__ for place in wanted)}")
-    bounds = []
-    for axis, place in enumerate(wanted):
-        size = x.tensor.shape[axis]
-        low, high, step = (place % size, place % size + 1, 1) if isinstance(place, int) else place.indices(size)
-        if (low, high, step) != (0, size, 1):
-            bounds.append((low, high, axis, step))
-    sliced = x.name
-    if bounds:
-        keys = ("starts", "ends", "axes", "steps")
-        inputs = [
-            writer.constant(list(each), f"{name}_{key}")
-            for key, each in zip(keys, zip(*bounds, strict=True), strict=True)
-        ]
-        sliced = writer.add("Slice", [x, *inputs], name, output)
+    sliced = _sliced(call, x, [_bounds(place, size) for place, size in zip(wanted, x.tensor.shape, strict=False)])
     if not any(isinstance(place, int) for place in wanted):
         return sliced
-    shape = writer.constant(list(made.shape), f"{name}_shape")
-    return writer.add("Reshape", [sliced, shape], f"{name}_flat")
+    return call.node("Reshape", sliced, call.constant("shape", list(call.made.shape)))
 
 
-def selected(writer: Writer, made: Any, name: str, output: str, x: Value, dim: int, index: Any) -> str:
+def selected(call: Call, x: Value, dim: int, index: Value | int) -> str:
     """Write one element, or several by a constant list, along an axis."""
-    places = index if isinstance(index, Value) else writer.constant(np.int64(index), f"{name}_place")
-    return writer.add("Gather", [x, places], name, output, axis=dim)
+    places = index if isinstance(index, Value) else call.constant("place", np.int64(index))
+    return call.node("Gather", x, places, axis=dim)
 
 
-def bounded(writer: Writer, made: Any, name: str, output: str, x: Value, min: Any = None, max: Any = None) -> str:  # noqa: A002
+def bounded(call: Call, x: Value, min: float | None = None, max: float | None = None) -> str:  # noqa: A002
     """Write a lower bound, an upper one, or both."""
-    bounds = [
-        "" if bound is None else writer.constant(np.float32(bound), f"{name}_{key}")
-        for key, bound in (("low", min), ("high", max))
-    ]
-    return writer.add("Clip", [x, *bounds[: 2 if max is not None else 1]], name, output)
+    low = "" if min is None else call.constant("low", np.float32(min))
+    high = [] if max is None else [call.constant("high", np.float32(max))]
+    return call.node("Clip", x, low, *high)
 
 
-def bordered(
-    writer: Writer,
-    made: Any,
-    name: str,
-    output: str,
-    x: Value,
-    pad: Sequence[int],
-    mode: str = "constant",
-    value: Any = None,
-) -> str:
+def bordered(call: Call, x: Value, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> str:
     """Write a border of one number."""
     if mode != "constant":
         raise TypeError(f"a border of the mode {mode!r}")
-    return layers.bordered(writer, x, list(pad), float(value or 0.0), name, output)
+    return layers.border(call, x, pad, value or 0.0)
 
 
-def linear(
-    writer: Writer, made: Any, name: str, output: str, x: Value, weight: Value, bias: Value | None = None
-) -> str:
+def linear(call: Call, x: Value, weight: Value, bias: Value | None = None) -> str:
     """Write a linear layer whose weights are computed or held elsewhere."""
-    order = writer.add("Transpose", [weight], f"{name}_turned", perm=[1, 0])
-    product = writer.add("MatMul", [x, order], name, output if bias is None else "")
-    return product if bias is None else writer.add("Add", [product, bias], f"{name}_add", output)
+    turned = call.helping_node("turned", "Transpose", weight, perm=[1, 0])
+    if bias is None:
+        return call.node("MatMul", x, turned)
+    return call.node("Add", call.helping_node("product", "MatMul", x, turned), bias)
 
 
-def chosen(writer: Writer, made: Any, name: str, output: str, condition: Value, a: Any, b: Any) -> str:
+def chosen(call: Call, condition: Value, a: Value | float, b: Value | float) -> str:
     """Write elements of one tensor or of another."""
-    like = a if isinstance(a, Value) else b
-    inputs = [condition, _operand(writer, a, like, f"{name}_a"), _operand(writer, b, like, f"{name}_b")]
-    return writer.add("Where", inputs, name, output)
+    return call.node("Where", condition, *_alike(call, a, b))
 
 
-def unchanged(writer: Writer, made: Any, name: str, output: str, x: Value, *arguments: Any, **options: Any) -> str:
+def unchanged(_call: Call, x: Value, *_arguments: Any, **_options: Any) -> str:
     """Write nothing for what does nothing to an inference."""
     return x.name
 
 
-def _operand(writer: Writer, x: Any, like: Value, name: str) -> Value | str:
-    if isinstance(x, Value):
-        return x
-    return writer.constant(torch.tensor(x, dtype=like.tensor.dtype), name)
+def _alike(call: Call, a: Value | float, b: Value | float) -> tuple[Value | str, Value | str]:
+    """Write a number beside a tensor as a constant of the tensor's type."""
+    if isinstance(a, Value):
+        return a, b if isinstance(b, Value) else call.constant("second", torch.tensor(b, dtype=a.tensor.dtype))
+    if isinstance(b, Value):
+        return call.constant("first", torch.tensor(a, dtype=b.tensor.dtype)), b
+    raise TypeError("an operation of two numbers")
+
+
+def _bounds(place: int | slice, size: int) -> tuple[int, int, int]:
+    if isinstance(place, slice):
+        return place.indices(size)
+    return place % size, place % size + 1, 1
+
+
+def _sliced(call: Call, x: Value, bounds: Sequence[tuple[int, int, int]]) -> str:
+    cuts = [(low, high, axis, step) for axis, (low, high, step) in enumerate(bounds)]
+    cuts = [cut for cut in cuts if (cut[0], cut[1], cut[3]) != (0, x.tensor.shape[cut[2]], 1)]
+    if not cuts:
+        return x.name
+    columns = zip(("starts", "ends", "axes", "steps"), zip(*cuts, strict=True), strict=True)
+    return call.node("Slice", x, *(call.constant(key, column) for key, column in columns))
 
 
 RULES: dict[Any, Rule] = {
@@ -243,6 +230,7 @@ RULES: dict[Any, Rule] = {
 }
 
 METHODS: dict[str, Rule] = {
+    "amax": reduction("ReduceMax"),
     "chunk": cut,
     "clamp": bounded,
     "contiguous": unchanged,
