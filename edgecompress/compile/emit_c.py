@@ -15,6 +15,7 @@ from edgecompress.compile import (
     c_text,
     c_thumb,
     c_vector_math,
+    c_winograd,
     chain,
     codebook,
     narrow,
@@ -102,6 +103,7 @@ def _model_source(program: Program, kernels: Mapping[str, CKernel], arena: Arena
     functions = c_thumb.definitions(functions) + functions
     functions = codebook.definitions(functions) + functions
     functions = narrow.definitions(functions) + chain.definitions(functions) + functions
+    functions = c_winograd.definitions(functions) + functions
     functions = c_text.definitions(threads.DEFINITIONS, functions) + c_vector_math.definitions(functions) + functions
     functions = c_neon.definitions(functions) + functions
     functions = c_math.definitions(functions) + c_dsp.definitions(functions) + c_mve.definitions(functions) + functions

@@ -10,6 +10,9 @@ from edgecompress.compile.program import Program
 from edgecompress.core.target import Target
 from edgecompress.core.values import Model, Optimize
 
+_WINOGRAD_MODES: tuple[Optimize, ...] = ("speed", "balanced")
+"""Winograd's filters take larger weights and a work space: for those that would save neither flash nor RAM."""
+
 
 def to_program(model: Model, target: Target, optimize: Optimize = "balanced") -> Program:
     """Bring a network to kernels and calls for a target; `optimize` says what to save.
@@ -29,5 +32,8 @@ def to_programs(model: Model, target: Target, modes: Sequence[Optimize]) -> tupl
         return tuple(integer.to_program(imported, model, target, mode) for mode in modes)
     from edgecompress.compile import floating
 
-    program = floating.to_program(imported, model, target)
-    return tuple(replace(program, optimize=mode) for mode in modes)
+    programs = {
+        winograd: floating.to_program(imported, model, target, winograd=winograd)
+        for winograd in dict.fromkeys(mode in _WINOGRAD_MODES for mode in modes)
+    }
+    return tuple(replace(programs[mode in _WINOGRAD_MODES], optimize=mode) for mode in modes)

@@ -28,6 +28,8 @@ PART = "__part"
 
 _KERNEL = re.compile(r"(KERNEL void \w+\([^)]*\) \{\n)(.*)(^\}\n)", re.MULTILINE | re.DOTALL)
 _LOOP = re.compile(r"for \(uint32_t (\w+) = 0; \1 < (\d+)u; \+\+\1\) \{")
+_LOOP_IN_TURN = re.compile(r"for \(uint32_t (\w+) = 0; \1 != \d+u; \+\+\1\) \{")
+"""A loop whose turns write what the next one writes too: the loops inside it are spread."""
 _LOCAL_POINTER = re.compile(r"(const \w+ \*)const (\w+) = .*;")
 _DECLARATION = re.compile(r"\s*(const )?[a-z]\w* \**(const )?\w+ = ")
 
@@ -81,10 +83,13 @@ def _spread(kernel: str, known: Sequence[_Known], body: Sequence[str], functions
     """Replace the outermost loops of a body by calls, and add the functions that they become."""
     lines: list[str] = []
     for statement in _statements(body):
-        loop = _LOOP.fullmatch(statement[0])
+        loop, in_turn = _LOOP.fullmatch(statement[0]), _LOOP_IN_TURN.fullmatch(statement[0])
         inner = [line.removeprefix("  ") for line in statement[1:-1]]
         if loop is not None and _is_worth_it(known, inner):
             lines += _spread_loop(kernel, known, (loop[1], int(loop[2])), inner, functions)
+        elif in_turn is not None:
+            around = [*known, _Known(type="uint32_t ", name=in_turn[1])]
+            lines += [statement[0], *_indented(_spread(kernel, around, inner, functions)), "}"]
         elif statement[0] == "{" and not any(_DECLARATION.match(line) for line in inner if not line.startswith(" ")):
             lines += ["{", *_indented(_spread(kernel, known, inner, functions)), "}"]
         else:

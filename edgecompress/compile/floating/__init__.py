@@ -10,23 +10,25 @@ from edgecompress.compile.floating import flat, provenance, vector_graph
 from edgecompress.compile.floating import layers as loops
 from edgecompress.compile.floating.vector_layers import VectorLayer
 from edgecompress.compile.frontend import Imported
-from edgecompress.compile.kernels import vector_core
+from edgecompress.compile.kernels import vector_core, vector_winograd_choice
 from edgecompress.compile.program import Program
 from edgecompress.core.target import Target
 from edgecompress.core.values import Model
 
 
-def to_program(imported: Imported, model: Model, target: Target) -> Program:
+def to_program(imported: Imported, model: Model, target: Target, *, winograd: bool = False) -> Program:
     """Lower a float network: vector kernels where the target has vectors of floats and there is one.
 
-    Everything else becomes a kernel for each group of operators that can share their loops.
+    Everything else becomes a kernel for each group of operators that can share their loops. `winograd`: convolutions
+    may take Winograd's filters, which are within 1e-3 of the exact results, not within 1e-5 as the others.
     """
     transform = relax.transform
     simple = simplify.simplify(imported)
     layers: dict[str, VectorLayer] = {}
     core = vector_core.of(target)
     if core is not None:
-        rewritten = vector_graph.rewrite(simple, core)
+        choice = vector_winograd_choice.of(target, core) if winograd else None
+        rewritten = vector_graph.rewrite(simple, core, choice)
         simple, layers = rewritten.network, rewritten.layers.layers
     legal = transform.LegalizeOps(loops.LEGALIZE, skip_ops=list(flat.VIEWS))(simple.module)
     grouped = tvm.transform.Sequential([transform.AnnotateTIROpPattern(), transform.FuseOps()])(legal)

@@ -24,6 +24,8 @@ from edgecompress.compile.kernels.vector_depthwise import Depthwise
 from edgecompress.compile.kernels.vector_pool import Pool
 from edgecompress.compile.kernels.vector_product import Product
 from edgecompress.compile.kernels.vector_rows import LayerNorm, Softmax
+from edgecompress.compile.kernels.vector_winograd import Winograd
+from edgecompress.compile.kernels.vector_winograd_choice import Choice
 from edgecompress.compile.kernels.window import Window
 
 _LAST = [0, 2, 3, 1]
@@ -45,23 +47,23 @@ class Rewritten:
     layers: VectorLayers
 
 
-def rewrite(imported: Imported, core: VectorCore) -> Rewritten:
-    """Replace what vector kernels can do by calls of them."""
-    rewriter = _Rewriter(imported, core)
+def rewrite(imported: Imported, core: VectorCore, winograd: Choice | None = None) -> Rewritten:
+    """Replace what vector kernels can do by calls of them; `winograd` chooses Winograd's filters, where given."""
+    rewriter = _Rewriter(imported, core, winograd)
     return Rewritten(network=rewriter.rewrite(), layers=rewriter.layers)
 
 
 class _Rewriter:
     """A network in the making. `_first` and `_last` hold each value with channels first and last, as far as made."""
 
-    def __init__(self, imported: Imported, core: VectorCore) -> None:
+    def __init__(self, imported: Imported, core: VectorCore, winograd: Choice | None) -> None:
         self._module = imported.module
         self._main = imported.module["main"]
         self._builder = relax.BlockBuilder()
         self._origin: dict[str, tuple[str, ...]] = dict(imported.origin)
         self._first: dict[relax.Var, relax.Expr] = {}
         self._last: dict[relax.Var, relax.Expr] = {}
-        self.layers = VectorLayers(core=core)
+        self.layers = VectorLayers(core=core, winograd=winograd)
         chains = vector_chains.find(self._main)
         self._chains = {chain.last.var: chain for chain in chains}
         self._inside = {member.var for chain in chains for member in chain.members[:-1]}
@@ -180,14 +182,16 @@ class _Rewriter:
             return False
         planes = layout == "NCHW" and data not in self._last and window.is_padded
         has_bias, finish = chain.bias is not None, _finish(chain)
-        layer: Product | Depthwise = Product(
-            window=window,
-            outputs=outputs,
-            groups=groups,
-            batch=batch,
-            planes=planes,
-            has_bias=has_bias,
-            finish=finish,
+        layer: Product | Winograd | Depthwise = self.layers.choose_convolution(
+            Product(
+                window=window,
+                outputs=outputs,
+                groups=groups,
+                batch=batch,
+                planes=planes,
+                has_bias=has_bias,
+                finish=finish,
+            )
         )
         if group_inputs == 1 and groups == outputs > 1:
             layer = Depthwise(window=window, batch=batch, planes=planes, has_bias=has_bias, finish=finish)

@@ -8,17 +8,26 @@ from dataclasses import dataclass, field
 import numpy as np
 from tvm import relax
 
-from edgecompress.compile.kernels import vector_depthwise, vector_elementwise, vector_pool, vector_product, vector_rows
+from edgecompress.compile.kernels import (
+    vector_depthwise,
+    vector_elementwise,
+    vector_pool,
+    vector_product,
+    vector_rows,
+    vector_winograd,
+)
 from edgecompress.compile.kernels.vector_core import VectorCore
 from edgecompress.compile.kernels.vector_depthwise import Depthwise
 from edgecompress.compile.kernels.vector_elementwise import Elementwise
 from edgecompress.compile.kernels.vector_pool import Pool
 from edgecompress.compile.kernels.vector_product import Product
 from edgecompress.compile.kernels.vector_rows import LayerNorm, Softmax
+from edgecompress.compile.kernels.vector_winograd import Winograd
+from edgecompress.compile.kernels.vector_winograd_choice import Choice
 from edgecompress.compile.program import CKernel
 from edgecompress.core.values import Array
 
-Layer = Product | Depthwise | Pool | Softmax | LayerNorm | Elementwise
+Layer = Product | Winograd | Depthwise | Pool | Softmax | LayerNorm | Elementwise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +46,7 @@ class VectorLayers:
     """The layers of one network, by the name that its graph calls them."""
 
     core: VectorCore
+    winograd: Choice | None = None
     layers: dict[str, VectorLayer] = field(default_factory=dict)
 
     def add(self, layer: Layer) -> str:
@@ -45,12 +55,23 @@ class VectorLayers:
         self.layers[name] = self._describe(layer)
         return name
 
+    def choose_convolution(self, product: Product) -> Product | Winograd:
+        """Choose the algorithm of a convolution."""
+        return product if self.winograd is None else self.winograd.choose(product)
+
     def _describe(self, layer: Layer) -> VectorLayer:
         core = self.core
         if isinstance(layer, Product):
             op = "conv2d" if layer.window.height > 1 or layer.window.kernel != (1, 1) else "dense"
             return VectorLayer(
                 op=op, macs=layer.macs, write=lambda name: vector_product.kernel(name, layer, core), key=layer
+            )
+        if isinstance(layer, Winograd):
+            return VectorLayer(
+                op=f"winograd{layer.results}_conv2d",
+                macs=layer.product.macs,
+                write=lambda name: vector_winograd.kernel(name, layer, core),
+                key=layer,
             )
         if isinstance(layer, Depthwise):
             return VectorLayer(
@@ -75,12 +96,15 @@ class VectorLayers:
             op=f"{layer.kind}_pool2d", macs=0, write=lambda name: vector_pool.kernel(name, layer, core), key=layer
         )
 
-    def constants(self, layer: Product | Depthwise, weights: Array, bias: Array | None) -> list[relax.Expr]:
+    def constants(self, layer: Product | Winograd | Depthwise, weights: Array, bias: Array | None) -> list[relax.Expr]:
         """Pack weights (outputs, inputs of a group, rows, columns) and biases for the layer's kernel."""
         packed: list[Array]
         if isinstance(layer, Depthwise):
             packed = [vector_depthwise.pack(weights, self.core)]
             packed += [vector_depthwise.pack_bias(bias, self.core)] if bias is not None else []
+        elif isinstance(layer, Winograd):
+            packed = [vector_winograd.pack(weights, layer, self.core)]
+            packed += [vector_winograd.pack_bias(bias, self.core)] if bias is not None else []
         else:
             packed = [vector_product.pack(weights, layer, self.core)]
             packed += [vector_product.pack_bias(bias, layer, self.core)] if bias is not None else []

@@ -1,0 +1,81 @@
+"""Whether a convolution takes Winograd's filters, and which: the fewest predicted instructions, bytes weighed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgecompress.compile.kernels import vector_product, vector_sums, vector_winograd
+from edgecompress.compile.kernels.vector_core import VectorCore
+from edgecompress.compile.kernels.vector_product import Product
+from edgecompress.compile.kernels.vector_winograd import Plan, Winograd
+from edgecompress.compile.winograd import FILTERS
+from edgecompress.core.target import Target
+
+LEAST_GAIN = 0.9
+"""Winograd's filters lose some accuracy: they are taken for a tenth of the instructions, not for less."""
+
+INSTRUCTIONS_PER_BYTE = 0.5
+"""What a byte of weights costs that comes from memory: one core reads some 3 bytes a cycle (a Cortex-A72 with LPDDR4, a
+desktop), and executes one to two instructions in it."""
+
+_SHARE = 4
+"""Weights may grow by a quarter of a device's RAM, or of the flash that it grants: a program lies in both."""
+
+_INPUT_TILE = {2: 90, 4: 260, 6: 590}
+_OUTPUT_TILE = {2: 60, 4: 200, 6: 500}
+"""Instructions of a transform for one vector of a tile, counted on a Cortex-A72."""
+
+
+@dataclass(kw_only=True)
+class Choice:
+    """What a network's convolutions may become. `spare_bytes` is how much larger weights may still get, if limited."""
+
+    core: VectorCore
+    spare_bytes: int | None = None
+
+    def choose(self, product: Product) -> Product | Winograd:
+        """Choose the algorithm of a convolution."""
+        if not vector_winograd.fits(product):
+            return product
+        plain = 4 * product.depth.products * product.outputs
+        limit = LEAST_GAIN * (_direct(product, self.core) + _reading(plain, self.core))
+        found: Product | Winograd = product
+        grown = 0
+        for results in FILTERS:
+            layer = Winograd(product=product, results=results)
+            weights = vector_winograd.weight_bytes(product, results)
+            cost = _winograd(layer, self.core) + _reading(weights, self.core)
+            if cost < limit and (self.spare_bytes is None or weights - plain <= self.spare_bytes):
+                found, limit, grown = layer, cost, weights - plain
+        if self.spare_bytes is not None:
+            self.spare_bytes -= grown
+        return found
+
+
+def of(target: Target, core: VectorCore) -> Choice:
+    """What the convolutions of a network on this target may become."""
+    limits = [limit for limit in (target.ram_limit_bytes, target.flash_limit_bytes) if limit is not None]
+    return Choice(core=core, spare_bytes=min(limits) // _SHARE if limits else None)
+
+
+def _reading(weights: int, core: VectorCore) -> float:
+    """The cost of weights: what fits half of the level 2 cache stays there."""
+    return INSTRUCTIONS_PER_BYTE * max(weights - core.l2_bytes // 2, 0)
+
+
+def _direct(product: Product, core: VectorCore) -> float:
+    product, tile = vector_product.plan(product, core)
+    window = product.window
+    row = vector_sums.row_cost(core, tile, window.output_width, product.outputs, product.depth)
+    return window.output_height * row
+
+
+def _winograd(layer: Winograd, core: VectorCore) -> float:
+    plan = Plan(layer, core)
+    tiles = layer.rows * layer.columns
+    inputs = -(-plan.channels // core.width) * _INPUT_TILE[layer.results]
+    outputs = plan.vectors * _OUTPUT_TILE[layer.results]
+    bands = layer.rows / plan.band_rows
+    band_tiles = plan.band_rows * layer.columns
+    products = layer.points * vector_sums.row_cost(core, plan.tile, band_tiles, plan.outputs, plan.depth)
+    return tiles * (inputs + outputs) + bands * products
