@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from edgecompress.compress.training.curve import Curve, Epoch
 from edgecompress.compress.training.options import TrainingOptions
+from edgecompress.core import extras
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,15 +35,15 @@ def train(
     context: Context,
     options: TrainingOptions,
     *,
-    given: Model,
     name: str,
+    given: Model | None = None,
     loss: Loss | None = None,
     after_step: AfterStep | None = None,
     best_from: float = 0.0,
 ) -> Curve:
     """Train `module` in place on the context's training samples, and leave it in evaluation mode with its best weights.
 
-    `given` is the network as the step got it: `loss = "fidelity"` imitates it. `name` says in progress, errors, the
+    `given` is the network as the step got it, which `loss = "fidelity"` imitates. `name` says in progress, errors, the
     report and the checkpoint what is trained; a step that trains several times gives several names. `loss` replaces the
     one that the options name. No epoch that ends before the share `best_from` of all steps counts as the best one: a
     method that changes the network along the way (`after_step`) is done there.
@@ -50,16 +51,17 @@ def train(
     With `context.scratch`, every epoch leaves a checkpoint: the same call goes on from there and ends with the same
     weights, bit for bit on the same machine and number of threads; a training that is done is not repeated.
     Raises ConfigError when there are no samples, when labels are needed and missing, when a batch does not fit into
-    memory, and when the loss is not finite.
+    memory, and when the loss is not finite; MissingToolError when torch is not installed.
     """
+    extras.require_training()
     from edgecompress.compress.training.loop import run
 
     return run(
         module,
         context,
         options,
-        given=given,
         name=name,
+        given=given,
         loss=loss,
         after_step=after_step,
         best_from=best_from,

@@ -32,8 +32,8 @@ def run(
     context: Context,
     options: TrainingOptions,
     *,
-    given: Model,
     name: str,
+    given: Model | None,
     loss: Loss | None,
     after_step: AfterStep | None,
     best_from: float,
@@ -54,9 +54,11 @@ def run(
     return curve
 
 
-def _named_loss(options: TrainingOptions, given: Model) -> Loss:
+def _named_loss(options: TrainingOptions, given: Model | None) -> Loss:
     if options.loss == "labels":
         return LabelsLoss()
+    if given is None:
+        raise ValueError('loss = "fidelity" needs the network to imitate')
     from edgecompress.compress import torch_graph
 
     return FidelityLoss(torch_graph.to_torch(given))
