@@ -187,8 +187,10 @@ def with_matrix_products(asked: Program, features: Collection[str]) -> Program:
     calls, kernels = list(asked.calls), dict(asked.kernels)
     inputs, outputs = list(asked.inputs), list(asked.outputs)
     for number, shape in enumerate(MATRICES):
-        name, build = families.choose_matrix_product(shape, features)
-        kernels[name] = build(shape)
+        own = families.choose_own(shape, features)
+        assert own is not None
+        name, build = own
+        kernels[name] = build()
         for operand, strides, last in (
             ("p", shape.first_strides, shape.rows),
             ("q", shape.second_strides, shape.columns),

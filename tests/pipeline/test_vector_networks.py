@@ -123,7 +123,7 @@ def test_what_follows_a_convolution_number_by_number_is_part_of_it(tmp_path: Pat
         "conv2d",
         "depthwise_conv2d",
         "max_pool2d",
-        "add",
+        "elementwise",
         "conv2d",
         "average_pool2d",
         "dense",

@@ -28,6 +28,7 @@ def _average_pool(layer: layers.AveragePool) -> Chosen:
         op="average_pool",
         name=shape.name,
         build=lambda: pool.build_average(shape),
+        shape=shape,
         scalars=[layer.clamp.low, layer.clamp.high],
         inputs=layer.inputs,
     )
@@ -39,6 +40,7 @@ def _max_pool(layer: layers.MaxPool) -> Chosen:
         op="max_pool",
         name=shape.name,
         build=lambda: pool.build_max(shape),
+        shape=shape,
         scalars=[layer.clamp.low, layer.clamp.high],
         inputs=layer.inputs,
     )
@@ -54,6 +56,7 @@ def _mean(layer: layers.Mean) -> Chosen:
         op="mean",
         name=shape.name,
         build=lambda: pool.build_mean(shape),
+        shape=shape,
         scalars=[source.zero_point, factor.value, factor.shift, *_output_scalars(layer)],
         inputs=layer.inputs,
     )
@@ -74,6 +77,7 @@ def _softmax(layer: layers.Softmax) -> Chosen:
         op="softmax",
         name=shape.name,
         build=lambda: softmax.build(shape),
+        shape=shape,
         constants={"exponentials": table},
         scalars=scalars,
         inputs=layer.inputs,
@@ -89,6 +93,7 @@ def _rescale(layer: layers.Rescale) -> Chosen:
         op="rescale",
         name=shape.name,
         build=lambda: elementwise.build_lookup(shape),
+        shape=shape,
         constants={"table": table},
         inputs=layer.inputs,
     )
@@ -100,6 +105,7 @@ def _lookup(layer: layers.Lookup) -> Chosen:
         op="lookup",
         name=shape.name,
         build=lambda: elementwise.build_lookup(shape),
+        shape=shape,
         constants={"table": layer.table},
         inputs=layer.inputs,
     )
@@ -138,7 +144,11 @@ def _flip_sign(layer: layers.FlipSign) -> Chosen:
 def _transpose(layer: layers.Transpose) -> Chosen:
     shape = elementwise.Transpose(shape=layer.shape, axes=layer.axes)
     return Chosen(
-        op="transpose", name=shape.name, build=lambda: elementwise.build_transpose(shape), inputs=layer.inputs
+        op="transpose",
+        name=shape.name,
+        build=lambda: elementwise.build_transpose(shape),
+        shape=shape,
+        inputs=layer.inputs,
     )
 
 
@@ -159,6 +169,7 @@ def _matrix_product(layer: layers.MatrixProduct) -> Chosen:
         op="matrix_product",
         name=layer.shape.name,
         build=lambda: matrix_product.build(layer.shape),
+        shape=layer.shape,
         scalars=[first.zero_point, second.zero_point, factor.value, factor.shift, *_output_scalars(layer)],
         inputs=layer.inputs,
     )

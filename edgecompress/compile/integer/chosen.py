@@ -21,6 +21,7 @@ class Chosen:
     """A kernel for a layer: its operation and name, how to write it, scalars, the order of inputs.
 
     `constants` follow the inputs and are named after the layer, by role; `operands` are inputs that are constants.
+    `shape` is the kernel's shape class, for which a target may have a kernel of its own (kernels.families).
     A `cut` is called instead of the kernel, and may need `others`. The output may take the place of `in_place`.
     """
 
@@ -34,6 +35,7 @@ class Chosen:
     cut: Cut | None = None
     others: Mapping[str, Build] = field(default_factory=dict)
     in_place: str | None = None
+    shape: object = None
 
     @property
     def kernels(self) -> dict[str, Build]:

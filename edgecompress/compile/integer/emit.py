@@ -112,9 +112,7 @@ def _choose(
             return emit_products.fully_connected(layer, features, flash)
         if isinstance(layer, layers.Addition):
             return _addition(layer, features, replaced)
-        if isinstance(layer, layers.MatrixProduct):
-            return _matrix_product(layer, features)
-        return CHOICES[type(layer)](layer)
+        return _with_own_kernel(CHOICES[type(layer)](layer), features)
     except ValueError as problem:
         label = layer.nodes[0] if layer.nodes else layer.output.name
         raise ModelError(
@@ -123,10 +121,10 @@ def _choose(
         ) from problem
 
 
-def _matrix_product(layer: layers.MatrixProduct, features: Collection[str]) -> Chosen:
-    """Multiply two computed matrices by the best kernel of the target."""
-    name, build = families.choose_matrix_product(layer.shape, features)
-    return replace(CHOICES[type(layer)](layer), name=name, build=lambda: build(layer.shape))
+def _with_own_kernel(chosen: Chosen, features: Collection[str]) -> Chosen:
+    """The same layer by the target's own kernel, where it has one."""
+    own = families.choose_own(chosen.shape, features)
+    return chosen if own is None else replace(chosen, name=own[0], build=own[1])
 
 
 def _addition(layer: layers.Addition, features: Collection[str], replaced: str | None) -> Chosen:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from typing import Any
 
 from tvm import tirx
 
@@ -12,7 +14,6 @@ from edgecompress.compile.kernels import (
     depthwise,
     dsp_convolution,
     dsp_depthwise,
-    matrix_product,
     mve_addition,
     mve_convolution,
     mve_depthwise,
@@ -20,12 +21,18 @@ from edgecompress.compile.kernels import (
     neon_convolution,
     neon_depthwise,
     neon_matrix_product,
+    neon_softmax,
+    neon_table,
     thumb_convolution,
 )
 from edgecompress.compile.kernels.addition import Addition
+from edgecompress.compile.kernels.elementwise import Lookup
 from edgecompress.compile.kernels.matrix_product import MatrixProduct
 from edgecompress.compile.kernels.product import Choose, Kernel, Product
+from edgecompress.compile.kernels.softmax import Softmax
 from edgecompress.compile.program import CKernel
+
+Build = Callable[[], tirx.PrimFunc | CKernel]
 
 FAMILIES: Mapping[str, tuple[Choose, ...]] = {
     "mve": (mve_depthwise.choose, mve_convolution.choose),
@@ -38,6 +45,13 @@ FAMILIES: Mapping[str, tuple[Choose, ...]] = {
 """Target feature or machine -> its kernels; the best family first. The first kernel that takes a layer gets it."""
 
 GENERIC: tuple[Choose, ...] = (depthwise.choose, convolution.choose)
+
+
+OWN: Mapping[str, Mapping[type, Any]] = {
+    "aarch64": {Lookup: neon_table},
+    "neon": {MatrixProduct: neon_matrix_product, Softmax: neon_softmax},
+}
+"""Target feature or machine -> shape class -> module with `fits`, `name` and `build`; the best feature first."""
 
 
 def choose(product: Product, features: Collection[str]) -> Kernel:
@@ -58,10 +72,13 @@ def choose_addition(
     return shape.name, addition.build
 
 
-def choose_matrix_product(
-    shape: MatrixProduct, features: Collection[str]
-) -> tuple[str, Callable[[MatrixProduct], tirx.PrimFunc | CKernel]]:
-    """Choose the kernel of a product of computed matrices: its name, and how to write it. All take the same."""
-    if "neon" in features and neon_matrix_product.fits(shape):
-        return neon_matrix_product.name(shape), neon_matrix_product.build
-    return shape.name, matrix_product.build
+def choose_own(shape: object, features: Collection[str]) -> tuple[str, Build] | None:
+    """Choose a kernel of the target's own for a shape class: its name, and how to write it; None where there is none.
+
+    It takes the arguments of the generic one.
+    """
+    for feature, kernels in OWN.items():
+        module = kernels.get(type(shape)) if feature in features else None
+        if module is not None and module.fits(shape):
+            return module.name(shape), partial(module.build, shape)
+    return None

@@ -1,0 +1,191 @@
+"""int8 kernels of Cortex-A that a layer's shape class chooses: the bytes of the generic kernels, here and emulated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgecompress.compile import assemble, emit_c, emit_network, emit_weights, link, quantized
+from edgecompress.compile.kernels import elementwise, families, softmax
+from edgecompress.compile.kernels.elementwise import Lookup
+from edgecompress.compile.kernels.softmax import Softmax
+from edgecompress.compile.program import Call, Program
+from edgecompress.core import target as targets
+from edgecompress.core import tools
+from edgecompress.core.bundle import run_host_program
+from edgecompress.core.target import Target
+from edgecompress.core.values import Array, TensorSpec
+
+EMULATORS = {
+    "rpi4": "qemu-aarch64-static -cpu cortex-a72",
+    "rpi5": "qemu-aarch64-static -cpu cortex-a76",
+    "rpi2": "qemu-arm-static -cpu cortex-a7",
+}
+ADDRESS_SANITIZER = ("-fsanitize=address",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A shape class with its generic kernel, its operands and what else a call needs."""
+
+    shape: object
+    name: str
+    build: Callable[[], object]
+    inputs: tuple[int, ...]
+    results: int
+    constants: dict[str, Array] = field(default_factory=dict)
+    scalars: tuple[int, ...] = ()
+    least: int = -128
+
+
+def lookups(random: np.random.Generator) -> list[Case]:
+    found = []
+    for elements in (16, 37, 4096, 9000):
+        shape = Lookup(elements=elements)
+        table = random.integers(-128, 128, 256).astype(np.int8)
+        found.append(
+            Case(
+                shape=shape,
+                name=shape.name,
+                build=partial(elementwise.build_lookup, shape),
+                inputs=(elements,),
+                results=elements,
+                constants={"table": table},
+            )
+        )
+    return found
+
+
+def softmaxes(_random: np.random.Generator) -> list[Case]:
+    """Logits of all distances and of a few, rows that end inside of a vector, outputs at TFLite's scale and others."""
+    found = []
+    for rows, classes, scale, output, least in (
+        (7, 64, 0.1, None, -128),
+        (3, 33, 0.004, None, -128),
+        (5, 16, 1.7, (1 / 255, 3), -128),
+        (2, 1000, 0.02, (0.01, -100), 120),
+    ):
+        table = quantized.softmax_exponentials(scale)
+        shape = Softmax(rows=rows, classes=classes, table=len(table), rescales=output is not None)
+        scalars: tuple[int, ...] = ()
+        if output is not None:
+            factor = quantized.multiplier(1 / (2.0**softmax.FINE_BITS * output[0]))
+            scalars = (factor.value, -factor.shift - 1, output[1])
+        found.append(
+            Case(
+                shape=shape,
+                name=shape.name,
+                build=partial(softmax.build, shape),
+                inputs=(rows * classes,),
+                results=rows * classes,
+                constants={"exponentials": table},
+                scalars=scalars,
+                least=least,
+            )
+        )
+    return found
+
+
+def program(cases: list[Case], features: tuple[str, ...]) -> Program:
+    """Each case twice: by its generic kernel to `wanted`, by the target's own to `found`."""
+    inputs, outputs, calls, kernels, constants = [], [], [], {}, {}
+    for number, case in enumerate(cases):
+        specs = [TensorSpec(name=f"x{number}_{n}", shape=(1, size), dtype="int8") for n, size in enumerate(case.inputs)]
+        inputs += specs
+        named = {f"c{number}_{role}": values for role, values in case.constants.items()}
+        constants |= named
+        own = families.choose_own(case.shape, features)
+        for role, (name, build) in (("wanted", (case.name, case.build)), ("found", own or (case.name, case.build))):
+            outputs.append(TensorSpec(name=f"{role}{number}", shape=(1, case.results), dtype="int8"))
+            kernels.setdefault(name, build())
+            calls.append(
+                Call(
+                    name=f"{role}{number}",
+                    op="case",
+                    kernel=name,
+                    arguments=(*(spec.name for spec in specs), *named),
+                    output=f"{role}{number}",
+                    scalars=case.scalars,
+                )
+            )
+    return Program(
+        name="shapes",
+        inputs=tuple(inputs),
+        outputs=tuple(outputs),
+        tensors={},
+        constants=constants,
+        calls=tuple(calls),
+        kernels=kernels,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """The cases of a profile, their program, where its sources are, and its inputs."""
+
+    target: Target
+    cases: list[Case]
+    program: Program
+    folder: Path
+    inputs: dict[str, Array]
+
+    def agrees(self, runner: Path) -> None:
+        found = run_host_program(runner, self.program.inputs, self.program.outputs, self.inputs)
+        for number, case in enumerate(self.cases):
+            different = np.flatnonzero(found[f"found{number}"] != found[f"wanted{number}"])
+            assert not len(different), f"{case.name}: {len(different)} bytes differ, the first at {different[0]}"
+
+
+@pytest.fixture(scope="module", params=EMULATORS)
+def drawn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Drawn:
+    random = np.random.default_rng(6)
+    target = targets.load(request.param)
+    cases = [*lookups(random), *softmaxes(random)]
+    asked = program(cases, (*target.features, target.machine or ""))
+    inputs = {
+        f"x{number}_{n}": random.integers(case.least, 128, (1, size)).astype(np.int8)
+        for number, case in enumerate(cases)
+        for n, size in enumerate(case.inputs)
+    }
+    folder = tmp_path_factory.mktemp(request.param)
+    lowered = assemble.lower_and_plan(asked)
+    sources = emit_c.model_sources(asked, lowered.kernels, lowered.arena) | emit_weights.weights_sources(asked)
+    sources["network.c"] = emit_network.network_source(asked, "host", bytes(16))
+    (folder / "src").mkdir()
+    for name, text in sources.items():
+        (folder / "src" / name).write_text(text)
+    link.copy_runtime(link.find_runtime(link.REFERENCE_PORT), folder)
+    return Drawn(target=target, cases=cases, program=asked, folder=folder, inputs=inputs)
+
+
+def test_the_targets_own_kernels_are_chosen(drawn: Drawn) -> None:
+    own = {call.kernel for call in drawn.program.calls if call.kernel.startswith("neon")}
+
+    assert len(own) == len(
+        [case for case in drawn.cases if drawn.target.name != "rpi2" or isinstance(case.shape, Softmax)]
+    )
+
+
+def test_they_give_the_bytes_of_the_generic_kernels(drawn: Drawn) -> None:
+    link.build_reference(drawn.folder, assemble.NETWORK, Path("sanitized"), flags=ADDRESS_SANITIZER)
+
+    drawn.agrees(drawn.folder / "sanitized")
+
+
+def test_they_give_them_on_an_emulated_core_too(drawn: Drawn) -> None:
+    runtime, toolchain = link.find_runtime(link.REFERENCE_PORT), drawn.target.toolchain
+    sources = [*assemble.NETWORK.sources, *(str(link.RUNTIME / name) for name in runtime.sources)]
+    folders = ("src", "runtime/include", "runtime/src", f"runtime/ports/{link.REFERENCE_PORT}")
+    words = [f"{toolchain.prefix}gcc", *toolchain.cpu_flags, *link.COMMON_FLAGS, *link.LINUX_FLAGS, "-O2", "-static"]
+    words += [word for folder in folders for word in ("-I", folder)]
+    tools.run([*words, *sources, "-lm", "-o", "emulated"], timeout_s=600, folder=drawn.folder)
+    runner = drawn.folder / "run.sh"
+    runner.write_text(f'#!/bin/sh\nexec {EMULATORS[drawn.target.name]} "$(dirname "$0")/emulated"\n')
+    runner.chmod(0o755)
+
+    drawn.agrees(runner)
