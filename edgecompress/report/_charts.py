@@ -39,7 +39,7 @@ def layers(candidate: Candidate) -> str:
     whole = sum(amounts.values()) or 1.0
     rows = [
         {
-            "layer": f"{layer.index}  {_end(layer.name)}",
+            "layer": f"{layer.index}  {end(layer.name)}",
             "operator": layer.op,
             "amount": amounts[layer.index],
             "share": f"{amounts[layer.index] / whole:.1%}",
@@ -167,7 +167,7 @@ def _kind(candidate: Candidate, tensor: str) -> str:
     return "output" if tensor in {spec.name for spec in candidate.bundle.outputs} else "intermediate"
 
 
-def _end(name: str) -> str:
+def end(name: str) -> str:
     """Keep the end of a long name: frameworks put the path in front. ONNX Runtime's quantizer ends all names alike."""
     name = re.sub(r"_(De)?[Qq]uantizeLinear_(Out|In)put(_\d+)?$", "", name)
     return name if len(name) <= LONGEST_NAME else f"…{name[1 - LONGEST_NAME :]}"

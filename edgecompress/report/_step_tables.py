@@ -93,9 +93,9 @@ def _cell(effect: StepEffect, metric: str) -> str:
 
 def _draw(finding: Finding, title: str, name: str) -> Drawn:
     rows = [
-        {"series": series.name, "x": x, "y": y}
+        {"series": series.name, "x": f"{place}  {_charts.end(x)}" if isinstance(x, str) else x, "y": y}
         for series in finding.series
-        for x, y in zip(series.x, series.y, strict=True)
+        for place, (x, y) in enumerate(zip(series.x, series.y, strict=True), start=1)
     ]
     names = [series.name for series in finding.series]
     is_named = any(isinstance(row["x"], str) for row in rows)

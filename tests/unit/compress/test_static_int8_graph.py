@@ -157,7 +157,14 @@ def test_the_step_is_recorded_with_every_option(network: Model) -> None:
     assert quantize(network, ranges="mse").steps == (
         AppliedStep(
             method="static_int8",
-            options={"ranges": "mse", "percentile": 99.99, "per_channel": True, "symmetric": False},
+            options={
+                "ranges": "mse",
+                "percentile": 99.99,
+                "per_channel": True,
+                "symmetric": False,
+                "weight_bits": 8,
+                "correct_bias": False,
+            },
         ),
     )
 
