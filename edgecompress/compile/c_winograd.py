@@ -26,10 +26,6 @@ LANES = 4
 Side = Literal["input", "output"]
 Kind = Literal["fused", "separate", "lanes"]
 
-_SUBTRACT = """\
-static inline vec{width} subtract_vec{width}(vec{width} a, vec{width} b) {{
-{body}}}
-"""
 _HEAD = """\
 static inline __attribute__((always_inline)) void {name}(vec{width} *line, const uint32_t step{more}) {{
 {body}}}
@@ -152,9 +148,6 @@ def _functions() -> dict[str, str]:
     table: dict[str, str] = {}
     sides: tuple[Side, ...] = ("input", "output")
     for width in c_vector.WIDTHS:
-        neon = "#if defined(__ARM_NEON)\n  return vsubq_f32(a, b);\n#else\n  return a - b;\n#endif\n"
-        body = neon if width == LANES else "  return a - b;\n"
-        table[f"subtract_vec{width}"] = _SUBTRACT.format(width=width, body=body)
         kinds: tuple[Kind, ...] = ("fused", "separate", "lanes") if width == LANES else ("fused", "separate")
         table |= {
             name(side, results, width, kind): _function(side, results, width, kind)
@@ -170,5 +163,5 @@ FUNCTIONS = _functions()
 
 
 def definitions(text: str) -> str:
-    """Define the functions that some C text uses, in order. They use those of c_vector.py."""
+    """Define the functions that some C text uses, in order. They use those of c_vector_math.py."""
     return c_text.definitions(FUNCTIONS, text)
