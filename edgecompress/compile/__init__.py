@@ -10,6 +10,7 @@ from edgecompress.compile import without_torch
 from edgecompress.core.values import no_progress
 
 if TYPE_CHECKING:
+    from edgecompress.compile.draft import Draft
     from edgecompress.compile.fit import Fit
     from edgecompress.core.bundle import Bundle
     from edgecompress.core.target import Target
@@ -32,16 +33,25 @@ def build(
     The test vectors are the first samples, or seeded inputs when there are none; `optimize` changes no byte of them.
     Raises ModelError for what cannot be compiled, DoesNotFitError, MissingToolError, ToolFailedError and StorageError.
     """
+    from edgecompress.compile import draft as drafts
+
+    with drafts.begin(target, folder) as draft:
+        return _build(draft, model, samples, optimize, progress)
+
+
+def _build(draft: Draft, model: Model, samples: Samples | None, optimize: Optimize, progress: Progress) -> Bundle:
+    # TVM takes a second to import: the runtime is being compiled meanwhile.
     from edgecompress.compile import assemble
     from edgecompress.compile.graph import to_program
     from edgecompress.compile.modes import compare
 
+    target = draft.target
     origin = assemble.Origin(
         model_sha256=hashlib.sha256(model.graph.SerializeToString(deterministic=True)).hexdigest(), steps=model.steps
     )
     program = to_program(model, target, optimize)
     modes = compare(model, target) if target.system == "bare" else ()
-    return assemble.write_bundle(program, origin, target, folder, modes=modes, samples=samples, progress=progress)
+    return assemble.finish(draft, program, origin, modes=modes, samples=samples, progress=progress)
 
 
 def check(model: Model, target: Target, optimize: Optimize = "balanced") -> Fit:
@@ -49,8 +59,9 @@ def check(model: Model, target: Target, optimize: Optimize = "balanced") -> Fit:
 
     Raises ModelError for what cannot be compiled.
     """
-    from edgecompress.compile import assemble, fit
+    from edgecompress.compile import fit
     from edgecompress.compile.graph import to_program
+    from edgecompress.compile.lowering import lower_and_plan
 
-    lowered = assemble.lower_and_plan(to_program(model, target, optimize))
+    lowered = lower_and_plan(to_program(model, target, optimize))
     return fit.estimate(lowered.program, lowered.kernels, lowered.arena, target)

@@ -34,7 +34,6 @@ _FLOAT_CALL = re.compile(FLOAT_MARK + r"\((-?\d+)\)")
 _PARAMETER = re.compile(r"(\w+)(\*?) (\w+)")
 _KERNEL_HEAD = re.compile(r"^KERNEL void \w+\(([^)]*)\)", re.MULTILINE)
 
-_CALLED = re.compile(r"\b(\w+)\(")
 _INLINE_CALL = re.compile(r"\b(max|min)_(float|u?int\d+)\(|\b(int32_t|float)_bits\(")
 
 
@@ -73,12 +72,17 @@ def inline_functions(text: str) -> str:
 def definitions(functions: Mapping[str, str], text: str) -> str:
     """Define the functions that the text calls, and those that they call; in `functions` callers stand last."""
     needed: list[str] = []
-    called = set(_CALLED.findall(text))
+    texts = [text]
     for name in reversed(list(functions)):
-        if name in called:
+        if any(_calls(each, name) for each in texts):
             needed.insert(0, name)
-            called.update(_CALLED.findall(functions[name]))
+            texts.append(functions[name])
     return "".join(f"{functions[name]}\n" for name in needed)
+
+
+def _calls(text: str, name: str) -> bool:
+    # The plain search comes first: it passes over a large text in no time.
+    return f"{name}(" in text and re.search(rf"\b{name}\(", text) is not None
 
 
 def clean_function(text: str, name: str, *, inputs: int) -> str:

@@ -6,6 +6,7 @@ M3, M4, M7, M33 and M55; tests/pipeline/test_bounds.py holds them against every 
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Mapping
@@ -82,7 +83,8 @@ def frame_bytes(source: str) -> int:
     return max((function.frame_bytes for function in functions(source).values()), default=0)
 
 
-def functions(source: str) -> dict[str, Function]:
+@functools.lru_cache(maxsize=1)
+def functions(source: str) -> Mapping[str, Function]:
     """Measure every function of a C file that is not inlined, what is inlined into it included."""
     bodies: dict[str, str] = {}
     inline: set[str] = set()

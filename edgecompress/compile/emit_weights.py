@@ -14,24 +14,31 @@ if TYPE_CHECKING:
     from edgecompress.compile.program import Program
 
 LINE_LENGTH = 110
+LIKENESS = 16
 
 
 def weights_sources(program: Program) -> dict[str, str]:
     """Print the constants: file name -> text."""
-    return {"weights.h": weights_header(program), "weights.c": _weights_source(program)}
+    return {"weights.h": weights_header(program), "weights.c": weights_source(program)}
 
 
 def constant_names(program: Program) -> dict[str, str]:
     """Give every constant that a call uses its C name; constants of equal type and bytes share one."""
     names: dict[str, str] = {}
-    by_content: dict[tuple[str, bytes], str] = {}
+    alike: dict[tuple[str, int, bytes], list[tuple[Array, str]]] = {}
+    taken: set[str] = set()
     for call in program.calls:
         for argument in call.arguments:
             if argument not in program.constants or argument in names:
                 continue
             value = np.ascontiguousarray(program.constants[argument])
-            name = _unused(f"weights_{c_text.identifier(argument)}", set(by_content.values()))
-            names[argument] = by_content.setdefault((str(value.dtype), value.tobytes()), name)
+            # Their beginnings tell most of them apart: megabytes are compared only where they are likely to be equal.
+            others = alike.setdefault((str(value.dtype), value.size, value.reshape(-1)[:LIKENESS].tobytes()), [])
+            same = next((name for other, name in others if other.tobytes() == value.tobytes()), None)
+            names[argument] = same or _unused(f"weights_{c_text.identifier(argument)}", taken)
+            if same is None:
+                others.append((value, names[argument]))
+                taken.add(names[argument])
     return names
 
 
@@ -69,7 +76,8 @@ def weights_header(program: Program, attribute: str = "") -> str:
 """
 
 
-def _weights_source(program: Program) -> str:
+def weights_source(program: Program) -> str:
+    """Print weights.c."""
     definitions = "\n".join(
         f"{_declare(name, value)} __attribute__((aligned({ALIGNMENT}))) = {{\n{_rows(value)}}};\n"
         for name, value in unique_constants(program)

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 from edgecompress.compile import link
+from edgecompress.compile.objects import Objects
 from edgecompress.core.compilers import Compiler
 from edgecompress.core.target import Target
 
@@ -24,13 +25,13 @@ SHARED_FLAGS = (
 SHOWN_FILES = ("edgecompress.h", "example.py")
 
 
-def build(bundle_folder: Path, network: link.Network, target: Target, compiler: Compiler) -> None:
+def build(objects: Objects, network: link.Network, target: Target, compiler: Compiler) -> None:
     """Write both libraries, their header and an example; objects that are there already are used."""
-    runtime = link.find_runtime(link.LIBRARY_PORT)
-    link.copy_runtime(runtime, bundle_folder)
-    objects = link.compile_for_device(bundle_folder, network, target, compiler, runtime)
-    (bundle_folder / FOLDER).mkdir()
-    link.run_tool(bundle_folder, [*compiler.archiver, "rcsD", str(FOLDER / "libmodel.a"), *objects])
-    link.run_tool(bundle_folder, [*compiler.command, *SHARED_FLAGS, *objects, "-o", str(FOLDER / "libmodel.so")])
+    runtime, variant = link.find_runtime(link.LIBRARY_PORT), link.device_variant(target, compiler)
+    paths = [*link.start_network(objects, variant, network), *link.start_runtime(objects, variant, runtime)]
+    (objects.folder / FOLDER).mkdir()
     for name in SHOWN_FILES:
-        shutil.copyfile(runtime.folder / "ports" / runtime.port / name, bundle_folder / FOLDER / name)
+        shutil.copyfile(runtime.folder / "ports" / runtime.port / name, objects.folder / FOLDER / name)
+    objects.wait(paths)
+    objects.run([*compiler.archiver, "rcsD", str(FOLDER / "libmodel.a"), *paths])
+    objects.run([*compiler.command, *SHARED_FLAGS, *paths, "-o", str(FOLDER / "libmodel.so")])

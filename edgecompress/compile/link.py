@@ -6,24 +6,22 @@ wherever the folder lies. The bundle carries the runtime's sources that it was b
 
 from __future__ import annotations
 
-import errno
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgecompress.compile.objects import Objects, Variant
 from edgecompress.core import shipped, tools
 from edgecompress.core.compilers import Compiler
-from edgecompress.core.errors import ConfigError, ToolFailedError
+from edgecompress.core.errors import ConfigError
 from edgecompress.core.target import Memory, Target
 
-COMPILE_TIMEOUT_S = 600.0
 REFERENCE_PORT = "reference"
 LIBRARY_PORT = "library"
 HOST_COMPILER = "gcc"
 RUNTIME = Path("runtime")
-OBJECTS = Path("objects")
+SOURCES = Path("src")
 
 COMMON_FLAGS = (
     "-std=c11",
@@ -39,7 +37,8 @@ SMALL_NETWORK_FLAGS = ("-O2",)
 """For mode size. With -Os generic kernels are larger and take twice the instructions (gcc 12, kws on Cortex-M3)."""
 RUNTIME_FLAGS = ("-Os",)
 BARE_FLAGS = ("-g",)
-REFERENCE_FLAGS = ("-g",)
+REFERENCE_NETWORK_FLAGS = ("-O1",)
+"""Half of the time that -O2 takes to compile; a sample runs as fast. No flag changes a byte of what it computes."""
 LINUX_FLAGS = (
     "-g0",  # the names stay: a debugger and a profiler find the layers, and the upload is small
     "-fPIC",  # one set of objects for the program and the libraries
@@ -86,10 +85,28 @@ class Runtime:
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """The generated sources of one network: paths relative to the bundle's folder. `small` saves flash."""
+    """The generated sources of one network: paths relative to the bundle's folder, what takes longest to compile first.
+
+    `small` saves flash.
+    """
 
     sources: tuple[str, ...]
     small: bool = False
+
+
+NETWORK = Network(sources=tuple(str(SOURCES / name) for name in ("model.c", "weights.c", "network.c")))
+LINUX_NETWORK = Network(sources=tuple(str(SOURCES / name) for name in ("model.c", "weights.s", "network.c")))
+LINUX_REFERENCE = Network(sources=tuple(str(SOURCES / name) for name in ("model.c", "room.s", "network.c")))
+
+
+def network_of(target: Target) -> Network:
+    """The generated sources for a target: weights as C, or as bytes where they may be too many for a C compiler."""
+    return LINUX_NETWORK if target.system == "linux" else NETWORK
+
+
+def reference_of(target: Target) -> Network:
+    """The generated sources of the host program. Weights that are bytes are read when it starts: once in a bundle."""
+    return LINUX_REFERENCE if target.system == "linux" else NETWORK
 
 
 def runtime_folder() -> Path:
@@ -139,27 +156,45 @@ def device_flags(target: Target, compiler: Compiler, *, small: bool = False) -> 
     return (*compiler.cpu_flags, *COMMON_FLAGS, *system, *network, *RUNTIME_FLAGS)
 
 
+def device_variant(target: Target, compiler: Compiler) -> Variant:
+    """How a target's objects are made. One set serves the program, the one with an empty network, and the libraries."""
+    return Variant(name="device", command=(*compiler.command, *_system_flags(target, compiler)))
+
+
+def reference_variant(flags: Sequence[str] = (), *, sanitize: bool = False) -> Variant:
+    """How the objects of the host reference are made; with sanitizers when asked for."""
+    if sanitize:
+        return Variant(name="sanitized", command=(HOST_COMPILER, "-g", *flags, *SANITIZER_FLAGS))
+    return Variant(name="reference", command=(HOST_COMPILER, *flags))
+
+
+def start_runtime(objects: Objects, variant: Variant, runtime: Runtime) -> list[str]:
+    """Begin to compile the runtime's sources, which must lie in the bundle; return the objects' paths."""
+    folders = ("include", "src", f"ports/{runtime.port}")
+    flags = (*COMMON_FLAGS, *RUNTIME_FLAGS, *(f"-I{RUNTIME}/{folder}" for folder in folders))
+    return [objects.start(variant, str(RUNTIME / source), flags) for source in runtime.sources]
+
+
+def start_network(objects: Objects, variant: Variant, network: Network) -> list[str]:
+    """Begin to compile a network's sources; return the objects' paths."""
+    optimization = REFERENCE_NETWORK_FLAGS if variant.name != "device" else network_flags(small=network.small)
+    flags = (*COMMON_FLAGS, *optimization, f"-I{RUNTIME}/include", f"-I{RUNTIME}/src", "-Isrc")
+    return [objects.start(variant, source, flags) for source in network.sources]
+
+
 def build_device_program(
-    bundle_folder: Path, network: Network, target: Target, compiler: Compiler, runtime: Runtime, output: Path
+    objects: Objects, network: Network, target: Target, compiler: Compiler, runtime: Runtime, output: Path
 ) -> None:
     """Compile a network with the runtime for the target and link it into `output`."""
-    words = [*compiler.command, *_system_flags(target, compiler)]
-    objects = compile_for_device(bundle_folder, network, target, compiler, runtime)
+    variant = device_variant(target, compiler)
+    paths = [*start_network(objects, variant, network), *start_runtime(objects, variant, runtime)]
     link_flags = ["-Wl,--gc-sections", *(LINUX_LINK_FLAGS if target.system == "linux" else ())]
     if runtime.linker_script is not None and target.memory is not None:
-        (bundle_folder / RUNTIME / "memory.ld").write_text(memory_script(target.memory))
+        (objects.folder / RUNTIME / "memory.ld").write_text(memory_script(target.memory))
         script = RUNTIME / runtime.linker_script
         link_flags += ["-nostartfiles", "--specs=nano.specs", "-L", str(RUNTIME), "-T", str(script)]
-    run_tool(bundle_folder, [*words, *objects, *link_flags, "-o", str(output)])
-
-
-def compile_for_device(
-    bundle_folder: Path, network: Network, target: Target, compiler: Compiler, runtime: Runtime
-) -> list[str]:
-    """Compile what was not compiled before, and return all objects: paths relative to the bundle's folder."""
-    words = [*compiler.command, *_system_flags(target, compiler)]
-    flags = network_flags(small=network.small)
-    return _compile_all(bundle_folder, network, runtime, words, variant="device", optimization_of_network=flags)
+    objects.wait(paths)
+    objects.run([*variant.command, *paths, *link_flags, "-o", str(output)])
 
 
 def reference_flags(target: Target) -> tuple[str, ...]:
@@ -182,18 +217,13 @@ def _x86_features() -> frozenset[str]:
     return next((frozenset(line.split()) for line in text.splitlines() if line.startswith("flags")), frozenset())
 
 
-def build_reference(
-    bundle_folder: Path, network: Network, output: Path, *, flags: Sequence[str] = (), sanitize: bool = False
-) -> None:
-    """Compile a network for this machine with a main that reads samples on stdin; with sanitizers when asked for."""
-    extra = SANITIZER_FLAGS if sanitize else ()
+def build_reference(objects: Objects, network: Network, output: Path, variant: Variant) -> None:
+    """Compile a network for this machine with a main that reads samples on stdin, and link it into `output`."""
     runtime = find_runtime(REFERENCE_PORT)
-    words = [HOST_COMPILER, *REFERENCE_FLAGS, *flags, *extra]
-    variant = "sanitized" if sanitize else "reference"
-    objects = _compile_all(bundle_folder, network, runtime, words, variant=variant, optimization_of_network=("-O2",))
-    output_path = bundle_folder / output
-    output_path.parent.mkdir(parents=True, exist_ok=True)
-    run_tool(bundle_folder, [*words, *objects, "-lm", "-o", str(output)])
+    paths = [*start_network(objects, variant, network), *start_runtime(objects, variant, runtime)]
+    (objects.folder / output).parent.mkdir(parents=True, exist_ok=True)
+    objects.wait(paths)
+    objects.run([*variant.command, *paths, "-lm", "-o", str(output)])
 
 
 def memory_script(memory: Memory) -> str:
@@ -206,40 +236,3 @@ def memory_script(memory: Memory) -> str:
 def tool_versions(compiler: Compiler) -> dict[str, str]:
     """The first line of what the compilers say about themselves."""
     return {HOST_COMPILER: tools.version(HOST_COMPILER), compiler.name: compiler.version()}
-
-
-def _compile_all(
-    bundle_folder: Path,
-    network: Network,
-    runtime: Runtime,
-    words: Sequence[str],
-    *,
-    variant: str,
-    optimization_of_network: Sequence[str],
-) -> list[str]:
-    """Compile the network and the runtime into objects/VARIANT and return the objects' paths; what is there is kept."""
-    includes = ["-I", f"{RUNTIME}/include", "-I", f"{RUNTIME}/src", "-I", f"{RUNTIME}/ports/{runtime.port}"]
-    includes += ["-I", "src"]
-    jobs = [(source, optimization_of_network) for source in network.sources]
-    jobs += [(str(RUNTIME / source), RUNTIME_FLAGS) for source in runtime.sources]
-    objects = []
-    for source, optimization in jobs:
-        target_object = OBJECTS / variant / f"{Path(source).with_suffix('').as_posix().replace('/', '_')}.o"
-        objects.append(str(target_object))
-        if (bundle_folder / target_object).exists():
-            continue
-        (bundle_folder / target_object).parent.mkdir(parents=True, exist_ok=True)
-        flags = [*COMMON_FLAGS, f"-ffile-prefix-map={bundle_folder.resolve()}=.", *optimization, *includes]
-        extra = flags if source.endswith(".c") else []
-        run_tool(bundle_folder, [*words, *extra, "-c", source, "-o", str(target_object)])
-    return objects
-
-
-def run_tool(bundle_folder: Path, words: list[str]) -> None:
-    """Run a compiler in the bundle's folder. A disk that it filled is an OSError, as when Python fills it."""
-    try:
-        tools.run(words, timeout_s=COMPILE_TIMEOUT_S, folder=bundle_folder)
-    except ToolFailedError as error:
-        if os.strerror(errno.ENOSPC) in error.message:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
-        raise

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import get_args
 
-from edgecompress.compile import assemble, fit
+from edgecompress.compile import fit
 from edgecompress.compile.graph import to_programs
 from edgecompress.compile.lower import lower
+from edgecompress.compile.lowering import plan
 from edgecompress.core.bundle import ModeBounds
 from edgecompress.core.target import Target
 from edgecompress.core.values import Model, Optimize
@@ -21,7 +22,7 @@ def compare(model: Model, target: Target) -> tuple[ModeBounds, ...]:
     fits = [
         fit.estimate(program, lowered.kernels, lowered.arena, target)
         for program in programs
-        for lowered in [assemble.plan(program, kernels)]
+        for lowered in [plan(program, kernels)]
     ]
     return tuple(
         ModeBounds(

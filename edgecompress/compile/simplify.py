@@ -9,6 +9,7 @@ import tvm
 from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
+from edgecompress.compile import folding
 from edgecompress.compile.frontend import Imported
 from edgecompress.core.values import Array
 
@@ -21,12 +22,12 @@ def simplify(imported: Imported) -> Imported:
 
     The variables that stay keep their names; what is computed on the way is of the same ONNX nodes.
     """
-    module = relax.transform.FoldConstant()(imported.module)
+    module = folding.fold(imported.module)
     simplifier = _Simplifier(imported.origin)
     functions = dict(module.functions.items())
     functions[module.get_global_var("main")] = simplifier.visit_expr(module["main"])
     module = relax.transform.DeadCodeElimination()(tvm.IRModule(functions))
-    module = relax.transform.FoldConstant()(module)
+    module = folding.fold(module)
     return Imported(module=relax.transform.CanonicalizeBindings()(module), origin=simplifier.origin)
 
 

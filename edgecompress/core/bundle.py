@@ -2,11 +2,12 @@
 
 manifest.json     this module's Manifest
 src/              generated C: model.h, model.c (kernels and model_run), network.c (the runtime's view), weights.h with
-                  weights.c, or for Linux weights.s, which takes in weights.bin
+                  weights.c, or for Linux weights.s, which takes in weights.bin, and room.s for host/reference
 runtime/          the sources of device_runtime that it was built with: the bundle can be built again from what it holds
 firmware.elf      for a bare target; `program` for a hosted one: the network linked with device_runtime
 lib/              for Linux: libmodel.a and libmodel.so for a program of one's own, edgecompress.h, example.py
-host/reference    the same C built for this machine: reads inputs on stdin, writes outputs on stdout
+host/reference    the same C built for this machine: reads inputs on stdin, writes outputs on stdout;
+                  for Linux it reads src/weights.bin when it starts
 vectors/          one inputs_NAME.npy and outputs_NAME.npy a tensor, shape (n, *spec.shape[1:])
 """
 
@@ -191,12 +192,17 @@ class Bundle:
 
 
 def run_host_program(
-    program: Path, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], values: dict[str, Array]
+    program: Path,
+    inputs: tuple[TensorSpec, ...],
+    outputs: tuple[TensorSpec, ...],
+    values: dict[str, Array],
+    among: tools.Running | None = None,
 ) -> dict[str, Array]:
     """Feed n samples to a host program and read n outputs: raw little-endian tensors, sample after sample."""
     count = len(values[inputs[0].name])
     columns = [np.ascontiguousarray(values[s.name], dtype=s.dtype).reshape(count, -1).view(np.uint8) for s in inputs]
-    raw = tools.run([program], timeout_s=REFERENCE_TIMEOUT_S, stdin=np.concatenate(columns, axis=1).tobytes())
+    samples = np.concatenate(columns, axis=1).tobytes()
+    raw = tools.run([program], timeout_s=REFERENCE_TIMEOUT_S, stdin=samples, among=among)
     width = sum(spec.byte_size for spec in outputs)
     if len(raw) != count * width:
         raise ToolFailedError(f"{program} wrote {len(raw):,} bytes; {count} outputs take {count * width:,}")

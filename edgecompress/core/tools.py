@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from subprocess import PIPE
@@ -51,14 +52,47 @@ def locate(program: str) -> Path:
     return Path(found).absolute()
 
 
+class Running:
+    """Programs that several threads wait for, so that all can be ended when their work is given up."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._processes: set[subprocess.Popen[bytes]] = set()
+        self._is_over = False
+
+    def add(self, process: subprocess.Popen[bytes]) -> None:
+        """Note a program that was started; it is ended at once when the work was given up meanwhile."""
+        with self._lock:
+            self._processes.add(process)
+            if self._is_over:
+                _end_group(process)
+
+    def remove(self, process: subprocess.Popen[bytes]) -> None:
+        """Forget a program that has ended."""
+        with self._lock:
+            self._processes.discard(process)
+
+    def end(self) -> None:
+        """End every program that runs, and every later one as soon as it is started."""
+        with self._lock:
+            self._is_over = True
+            for process in self._processes:
+                _end_group(process)
+
+
 def run(
-    command: Sequence[str | Path], *, timeout_s: float, stdin: bytes | None = None, folder: Path | None = None
+    command: Sequence[str | Path],
+    *,
+    timeout_s: float,
+    stdin: bytes | None = None,
+    folder: Path | None = None,
+    among: Running | None = None,
 ) -> bytes:
     """Run a program to its end and return its stdout.
 
-    Whatever interrupts the wait (the time limit, Ctrl-C) ends the program and all that it started. Raises
-    MissingToolError when it is not installed, and ToolFailedError with the command, its exit code and its last lines
-    when it fails or passes its time limit.
+    Whatever interrupts the wait (the time limit, Ctrl-C, `among.end()`) ends the program and all that it started.
+    Raises MissingToolError when it is not installed, and ToolFailedError with the command, its exit code and its last
+    lines when it fails or passes its time limit.
     """
     words = [str(locate(str(command[0]))), *(str(word) for word in command[1:])]
     hint = "the command was: " + " ".join(words)
@@ -67,12 +101,15 @@ def run(
         process = subprocess.Popen(words, stdin=PIPE, stdout=PIPE, stderr=PIPE, cwd=folder, process_group=0)
     except OSError as error:
         raise ToolFailedError(f"{command[0]} cannot be started: {error.strerror}", hint=hint) from error
+    among = among or Running()
     with process:
         try:
+            among.add(process)
             stdout, stderr = process.communicate(stdin, timeout=timeout_s)
         except subprocess.TimeoutExpired as error:
             raise ToolFailedError(f"{command[0]} did not end within {timeout_s:g} s", hint=hint) from error
         finally:
+            among.remove(process)
             _end_group(process)
     if process.returncode != 0:
         lines = (stderr or stdout).decode(errors="replace").strip().splitlines()[-LAST_LINES:]

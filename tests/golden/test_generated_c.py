@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tvm.script import tirx as T  # noqa: N812
 
-from edgecompress.compile import assemble, emit_c, emit_network, emit_weights
+from edgecompress.compile import emit_c, emit_network, emit_weights, lowering
 from edgecompress.compile.program import Call, Program, Tensor
 from edgecompress.core.values import TensorSpec
 
@@ -79,7 +79,7 @@ def program() -> Program:
 
 
 def test_the_generated_c_is_the_one_that_was_read(program: Program, golden: Callable[[str, str], None]) -> None:
-    lowered = assemble.lower_and_plan(program)
+    lowered = lowering.lower_and_plan(program)
     sources = emit_c.model_sources(program, lowered.kernels, lowered.arena)
     sources |= emit_weights.weights_sources(program)
     sources["network.c"] = emit_network.network_source(program, "board", bytes(range(16)))

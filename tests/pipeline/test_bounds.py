@@ -9,10 +9,10 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import linking
 import pytest
 
-from edgecompress.compile import assemble, emit_c, emit_network, emit_weights, fit, graph, link, sizes
-from edgecompress.core import compilers
+from edgecompress.compile import emit_c, emit_network, emit_weights, fit, graph, link, lowering, sizes
 from edgecompress.core import target as targets
 from edgecompress.core.values import Optimize
 from edgecompress.models import onnx_file
@@ -32,9 +32,9 @@ def warnings_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(link, flags, (*getattr(link, flags), *WARNINGS))
 
 
-def lowered(network: str, target: targets.Target, optimize: Optimize = "balanced") -> assemble.Lowered:
+def lowered(network: str, target: targets.Target, optimize: Optimize = "balanced") -> lowering.Lowered:
     model = onnx_file.load(EXAMPLES / f"{network}.onnx")
-    return assemble.lower_and_plan(graph.to_program(model, target, optimize))
+    return lowering.lower_and_plan(graph.to_program(model, target, optimize))
 
 
 def roomy(target: targets.Target) -> targets.Target:
@@ -46,7 +46,7 @@ def roomy(target: targets.Target) -> targets.Target:
     return target.model_copy(update={"memory": target.memory.model_copy(update=longer)})
 
 
-def linked(whole: assemble.Lowered, target: targets.Target, folder: Path) -> sizes.Footprint:
+def linked(whole: lowering.Lowered, target: targets.Target, folder: Path) -> sizes.Footprint:
     """Link the firmware of a network alone: no reference, no vectors."""
     sources = emit_c.model_sources(whole.program, whole.kernels, whole.arena)
     sources |= emit_weights.weights_sources(whole.program)
@@ -56,8 +56,8 @@ def linked(whole: assemble.Lowered, target: targets.Target, folder: Path) -> siz
         (folder / "src" / name).write_text(text)
     runtime = link.find_runtime(target.port)
     link.copy_runtime(runtime, folder)
-    network = replace(assemble.NETWORK, small=whole.program.optimize == "size")
-    link.build_device_program(folder, network, target, compilers.choose(target), runtime, Path("program"))
+    network = replace(link.NETWORK, small=whole.program.optimize == "size")
+    linking.device_program(folder, network, target, Path("program"))
     return sizes.read_footprint(folder / "program")
 
 
@@ -101,5 +101,5 @@ def test_the_stack_bound_holds_what_the_linker_wants_left() -> None:
     assert re.findall(r">= (\d+), \"less than", script) == [str(fit.STACK_ROOM_BYTES)]
 
 
-def _weights(whole: assemble.Lowered) -> set[str]:
+def _weights(whole: lowering.Lowered) -> set[str]:
     return set(emit_weights.constant_names(whole.program).values())

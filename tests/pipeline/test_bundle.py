@@ -10,11 +10,12 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import linking
 import numpy as np
 import pytest
 from tvm.script import tirx as T  # noqa: N812
 
-from edgecompress.compile import assemble, emit_c, emit_network, emit_weights, link, vectors
+from edgecompress.compile import assemble, emit_c, emit_network, emit_weights, link, lowering, vectors
 from edgecompress.compile.program import Call, Program, Tensor
 from edgecompress.core import bundle as bundle_files
 from edgecompress.core import target as targets
@@ -132,7 +133,7 @@ def test_samples_become_the_test_vectors(program: Program, tmp_path: Path) -> No
 @pytest.fixture
 def sources(program: Program, tmp_path: Path) -> Path:
     """A folder with the generated C and the runtime, not compiled."""
-    lowered = assemble.lower_and_plan(program)
+    lowered = lowering.lower_and_plan(program)
     texts = emit_c.model_sources(program, lowered.kernels, lowered.arena)
     texts |= emit_weights.weights_sources(program)
     texts["network.c"] = emit_network.network_source(program, "board", bytes(16))
@@ -158,7 +159,7 @@ def test_generated_c_has_no_warnings_on_any_core(sources: Path, core: str) -> No
 
 
 def test_the_reference_is_clean_under_the_sanitizers(program: Program, sources: Path) -> None:
-    link.build_reference(sources, assemble.NETWORK, Path("reference"), sanitize=True)
+    linking.reference(sources, link.NETWORK, Path("reference"), sanitize=True)
     inputs = vectors.seeded_inputs(program.inputs)
 
     outputs = bundle_files.run_host_program(sources / "reference", program.inputs, program.outputs, inputs)
@@ -167,7 +168,7 @@ def test_the_reference_is_clean_under_the_sanitizers(program: Program, sources: 
 
 
 def test_the_reference_refuses_a_sample_that_is_cut_short(sources: Path) -> None:
-    link.build_reference(sources, assemble.NETWORK, Path("reference"))
+    linking.reference(sources, link.NETWORK, Path("reference"))
 
     done = subprocess.run([sources / "reference"], input=bytes(100), capture_output=True)
 

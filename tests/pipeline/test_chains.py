@@ -17,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 from poisoned_arena import build, poison_source, spread
 
-from edgecompress.compile import assemble
+from edgecompress.compile import lowering
 from edgecompress.compile.integer import in_place, layers
 from edgecompress.compile.integer.emit import emit
 from edgecompress.compile.integer.layers import (
@@ -172,7 +172,7 @@ def test_drawn_chains_give_the_bytes_of_their_layers(
     if in_places:
         monkeypatch.setattr(in_place, "choose", all_that_can)
     chains, program = program_of(seed)
-    lowered = assemble.lower_and_plan(program)
+    lowered = lowering.lower_and_plan(program)
     arena = lowered.arena if in_places else spread(lowered.arena)
     poison = "" if in_places else poison_source(arena)
     built = build(tmp_path / "chains", lowered, arena, poison, sanitize=True)

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgecompress import compile as compiler
 from edgecompress import models
-from edgecompress.compile import assemble, c_math, c_text, emit_c, emit_weights, graph, link, operators
+from edgecompress.compile import c_math, c_text, emit_c, emit_weights, graph, link, lowering, operators
 from edgecompress.compile.program import Program
 from edgecompress.core import target as targets
 from edgecompress.core.values import Array, Model
@@ -42,7 +42,7 @@ def compile_library(sources: dict[str, str], folder: Path) -> ctypes.CDLL:
 
 
 def run_as_c(program: Program, inputs: dict[str, Array], folder: Path) -> list[Array]:
-    lowered = assemble.lower_and_plan(program)
+    lowered = lowering.lower_and_plan(program)
     sources = emit_c.model_sources(program, lowered.kernels, lowered.arena) | emit_weights.weights_sources(program)
     library = compile_library(sources, folder)
     arena = np.frombuffer((ctypes.c_uint8 * lowered.arena.bytes).in_dll(library, "model_arena"), np.uint8)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from poisoned_arena import build, poison_source, spread
 
-from edgecompress.compile import assemble, graph, vectors
+from edgecompress.compile import graph, lowering, vectors
 from edgecompress.core import target as targets
 from edgecompress.core.bundle import run_host_program
 from edgecompress.core.values import Optimize
@@ -29,9 +29,9 @@ CASES: list[tuple[str, str, Optimize]] = [
 ]
 
 
-def lower(network: str, target: str, optimize: Optimize = "balanced") -> assemble.Lowered:
+def lower(network: str, target: str, optimize: Optimize = "balanced") -> lowering.Lowered:
     model = onnx_file.load(EXAMPLES / f"{network}.onnx")
-    return assemble.lower_and_plan(graph.to_program(model, targets.load(target), optimize))
+    return lowering.lower_and_plan(graph.to_program(model, targets.load(target), optimize))
 
 
 @pytest.mark.parametrize(("network", "target", "optimize"), CASES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
+import linking
 import numpy as np
 import product_layers
 import pytest
@@ -70,7 +71,7 @@ def test_most_layers_give_more_than_a_few_values(bundle: Bundle) -> None:
 
 
 def test_under_the_sanitizers_the_bytes_are_the_same(bundle: Bundle, tmp_path: Path) -> None:
-    link.build_reference(bundle.folder, assemble.NETWORK, tmp_path / "reference", sanitize=True)
+    linking.reference(bundle.folder, link.NETWORK, tmp_path / "reference", sanitize=True)
     inputs, outputs = bundle.vectors()
 
     found = run_host_program(tmp_path / "reference", bundle.manifest.inputs, bundle.manifest.outputs, inputs)

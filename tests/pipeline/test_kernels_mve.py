@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+import linking
 import numpy as np
 
-from edgecompress.compile import assemble, emit_c, emit_network, emit_weights, link, quantized
+from edgecompress.compile import assemble, emit_c, emit_network, emit_weights, link, lowering, quantized
 from edgecompress.compile.kernels import addition, epilogue, families
 from edgecompress.compile.kernels.addition import Addition
 from edgecompress.compile.kernels.product import Product
@@ -176,14 +177,14 @@ def additions(features: Collection[str]) -> Program:
 
 def outputs_on_this_machine(asked: Program, inputs: dict[str, Array], folder: Path) -> dict[str, Array]:
     """Build a program's C for this machine alone, and run it."""
-    lowered = assemble.lower_and_plan(asked)
+    lowered = lowering.lower_and_plan(asked)
     sources = emit_c.model_sources(asked, lowered.kernels, lowered.arena) | emit_weights.weights_sources(asked)
     sources["network.c"] = emit_network.network_source(asked, "host", bytes(16))
     (folder / "src").mkdir(parents=True)
     for name, text in sources.items():
         (folder / "src" / name).write_text(text)
     link.copy_runtime(link.find_runtime(link.REFERENCE_PORT), folder)
-    link.build_reference(folder, assemble.NETWORK, Path("reference"))
+    linking.reference(folder, link.NETWORK, Path("reference"))
     return run_host_program(folder / "reference", asked.inputs, asked.outputs, inputs)
 
 

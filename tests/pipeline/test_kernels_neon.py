@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import int8_reference
+import linking
 import numpy as np
 import pytest
 from numpy.lib.stride_tricks import as_strided
 
-from edgecompress.compile import assemble, emit_c, emit_network, emit_weights, link, quantized
+from edgecompress.compile import emit_c, emit_network, emit_weights, link, lowering, quantized
 from edgecompress.compile.integer import layers
 from edgecompress.compile.kernels import addition, epilogue, families
 from edgecompress.compile.kernels.matrix_product import MatrixProduct
@@ -266,7 +267,7 @@ def drawn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def _write(asked: Program, folder: Path) -> None:
-    lowered = assemble.lower_and_plan(asked)
+    lowered = lowering.lower_and_plan(asked)
     sources = emit_c.model_sources(asked, lowered.kernels, lowered.arena) | emit_weights.weights_sources(asked)
     sources["network.c"] = emit_network.network_source(asked, "host", bytes(16))
     (folder / "src").mkdir()
@@ -282,14 +283,14 @@ def test_most_layers_have_neon_kernels(drawn: Drawn) -> None:
 
 
 def test_random_layers_agree_with_a_plain_reference(drawn: Drawn) -> None:
-    link.build_reference(drawn.folder, assemble.NETWORK, Path("sanitized"), flags=ADDRESS_SANITIZER)
+    linking.reference(drawn.folder, link.NETWORK, Path("sanitized"), flags=ADDRESS_SANITIZER)
 
     drawn.agrees(drawn.folder / "sanitized")
 
 
 def test_random_layers_give_the_same_bytes_on_an_emulated_core(drawn: Drawn) -> None:
     runtime, toolchain = link.find_runtime(link.REFERENCE_PORT), drawn.target.toolchain
-    sources = [*assemble.NETWORK.sources, *(str(link.RUNTIME / name) for name in runtime.sources)]
+    sources = [*link.NETWORK.sources, *(str(link.RUNTIME / name) for name in runtime.sources)]
     folders = ("src", "runtime/include", "runtime/src", f"runtime/ports/{link.REFERENCE_PORT}")
     words = [f"{toolchain.prefix}gcc", *toolchain.cpu_flags, *link.COMMON_FLAGS, *link.LINUX_FLAGS, "-O2", "-static"]
     words += [word for folder in folders for word in ("-I", folder)]

@@ -12,7 +12,7 @@ import int8_reference
 import numpy as np
 from poisoned_arena import build, poison_source, spread
 
-from edgecompress.compile import assemble
+from edgecompress.compile import lowering
 from edgecompress.compile.integer.emit import emit
 from edgecompress.compile.integer.layers import NO_CLAMP, FullyConnected, Network, Value
 from edgecompress.compile.program import Program
@@ -75,7 +75,7 @@ def test_small_weights_give_the_bytes_of_their_layers_definition(tmp_path: Path)
         kernels={name: kernel for one in programs for name, kernel in one.kernels.items()},
         cuts={name: cut for one in programs for name, cut in one.cuts.items()},
     )
-    lowered = assemble.lower_and_plan(program)
+    lowered = lowering.lower_and_plan(program)
     arena = spread(lowered.arena)
     built = build(tmp_path / "products", lowered, arena, poison_source(arena), sanitize=True)
     random = np.random.default_rng(7)

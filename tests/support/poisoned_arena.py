@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgecompress.compile import assemble, emit_c, emit_network, emit_weights, link
+import linking
+
+from edgecompress.compile import emit_c, emit_network, emit_weights, link, lowering
 from edgecompress.core.bundle import Arena, Placement
 
 GAP_BYTES = 64
@@ -34,7 +36,7 @@ def poison_source(arena: Arena) -> str:
     )
 
 
-def build(folder: Path, lowered: assemble.Lowered, arena: Arena, poison: str, *, sanitize: bool) -> Path:
+def build(folder: Path, lowered: lowering.Lowered, arena: Arena, poison: str, *, sanitize: bool) -> Path:
     """Build the reference program of a lowered network, its arena laid out as `arena`; return its path."""
     folder.mkdir()
     sources = emit_c.model_sources(lowered.program, lowered.kernels, arena)
@@ -45,6 +47,6 @@ def build(folder: Path, lowered: assemble.Lowered, arena: Arena, poison: str, *,
     for name, text in sources.items():
         (folder / "src" / name).write_text(text)
     link.copy_runtime(link.find_runtime(link.REFERENCE_PORT), folder)
-    network = link.Network(sources=(*assemble.NETWORK.sources, "src/poison.c"))
-    link.build_reference(folder, network, Path("reference"), sanitize=sanitize)
+    network = link.Network(sources=(*link.NETWORK.sources, "src/poison.c"))
+    linking.reference(folder, network, Path("reference"), sanitize=sanitize)
     return folder / "reference"

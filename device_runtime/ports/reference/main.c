@@ -6,7 +6,10 @@
 #include <string.h>
 
 #include "edgert.h"
-#include "model.h"
+#include "read_weights.h"
+
+/* Defined by the generated model.c. */
+extern uint8_t model_arena[];
 
 typedef enum { READ_WHOLE, READ_NONE, READ_CUT } read_state;
 
@@ -85,6 +88,9 @@ static int run_layer(const edgert_network *network, const char *number) {
 
 int main(int count, char **words) {
     const edgert_network *network = &edgert_installed_network;
+    if (read_weights() != 0) {
+        return 2;
+    }
     if (count == 1) {
         return run_samples(network);
     }

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from poisoned_arena import build, poison_source, spread
 
-from edgecompress.compile import assemble
+from edgecompress.compile import lowering
 from edgecompress.compile.integer.emit import emit
 from edgecompress.compile.program import Program
 from edgecompress.core.bundle import run_host_program
@@ -43,7 +43,7 @@ def test_every_family_gives_the_bytes_of_a_drawn_layers_definition(data: st.Data
     optimize = ("balanced", "size")[pick(0, 1)]
     networks = {family: random_layers.network(copies[family]) for family in FAMILIES}
     program = merged([emit(networks[family], FAMILIES[family], optimize) for family in FAMILIES])
-    lowered = assemble.lower_and_plan(program)
+    lowered = lowering.lower_and_plan(program)
     arena = spread(lowered.arena)
     with TemporaryDirectory() as folder:
         built = build(Path(folder) / "drawn", lowered, arena, poison_source(arena), sanitize=True)

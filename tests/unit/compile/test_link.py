@@ -4,6 +4,7 @@ import errno
 import os
 from pathlib import Path
 
+import linking
 import pytest
 
 from edgecompress.compile import link
@@ -56,6 +57,7 @@ def test_a_bare_port_has_a_linker_script_and_a_hosted_one_has_none() -> None:
 def test_the_reference_is_built_from_its_main_and_one_thread() -> None:
     assert link.find_runtime(link.REFERENCE_PORT).sources == (
         "ports/reference/main.c",
+        "ports/reference/read_weights.c",
         "ports/serial/split.c",
     )
 
@@ -76,6 +78,6 @@ def test_a_disk_that_the_compiler_filled_is_a_disk_error(tmp_path: Path, monkeyp
     monkeypatch.setattr(tools, "run", fail)
 
     with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)) as caught:
-        link.build_reference(tmp_path, link.Network(sources=("src/model.c",)), Path("reference"))
+        linking.reference(tmp_path, link.Network(sources=("src/model.c",)), Path("reference"))
 
     assert caught.value.errno == errno.ENOSPC
