@@ -126,7 +126,7 @@ def _quantized_values(real: ModelProto, quantized: ModelProto) -> tuple[_Quantiz
 
 
 def _of_weights(real: ModelProto, quantized: ModelProto) -> dict[str, float]:
-    """SQNR of each layer's weights, by the name of the layer's output."""
+    """SQNR of each layer's weights, by the name that the layer's output has in the quantized graph."""
     constants = _weights.values(quantized)
     makers = {node.output[0]: node for node in quantized.graph.node}
     layers = {node.name: node for node in quantized.graph.node}
@@ -135,11 +135,11 @@ def _of_weights(real: ModelProto, quantized: ModelProto) -> dict[str, float]:
     for layer in _weights.layers(real):
         node = layers.get(layer.name)
         dequantize = makers.get(node.input[1]) if node is not None and len(node.input) > 1 else None
-        if dequantize is None or dequantize.op_type != "DequantizeLinear":
+        if node is None or dequantize is None or dequantize.op_type != "DequantizeLinear":
             continue
         noisy = _dequantized(dequantize, constants)
         if noisy.shape == floats[layer.weights].shape:
-            found[layer.output] = sqnr_db(floats[layer.weights], noisy)
+            found[node.output[0]] = sqnr_db(floats[layer.weights], noisy)
     return found
 
 

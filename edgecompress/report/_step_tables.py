@@ -92,14 +92,16 @@ def _cell(effect: StepEffect, metric: str) -> str:
 
 
 def _draw(finding: Finding, title: str, name: str) -> Drawn:
+    places: dict[str | float, str] = {
+        x: f"{place}  {_charts.end(str(x))}" for place, x in enumerate(_named(finding), start=1)
+    }
     rows = [
-        {"series": series.name, "x": f"{place}  {_charts.end(x)}" if isinstance(x, str) else x, "y": y}
+        {"series": series.name, "x": places.get(x, x), "y": y}
         for series in finding.series
-        for place, (x, y) in enumerate(zip(series.x, series.y, strict=True), start=1)
+        for x, y in zip(series.x, series.y, strict=True)
     ]
     names = [series.name for series in finding.series]
-    is_named = any(isinstance(row["x"], str) for row in rows)
-    x = alt.X("x:N", sort=None, title=finding.x_label) if is_named else alt.X("x:Q", title=finding.x_label)
+    x = alt.X("x:N", sort=list(places.values()), title=None) if places else alt.X("x:Q", title=finding.x_label)
     if finding.kind == "bars":
         marks, offset = alt.Chart(alt.InlineData(values=rows)).mark_bar(), alt.XOffset("series:N", sort=None)
         chart = marks.encode(
@@ -114,3 +116,8 @@ def _draw(finding: Finding, title: str, name: str) -> Drawn:
         title=title,
         caption=f"{title}. {finding.note}".strip(),
     )
+
+
+def _named(finding: Finding) -> tuple[str | float, ...]:
+    """The places of an axis that has names instead of numbers, each once, in order."""
+    return tuple(dict.fromkeys(x for series in finding.series for x in series.x if isinstance(x, str)))
