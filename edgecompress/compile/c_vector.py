@@ -128,6 +128,11 @@ def _multiply(width: int) -> str:
     return f"{_head('multiply', width, 'a b')}{body}}}\n"
 
 
+def _subtract(width: int) -> str:
+    body = _choice(width, [("defined(__ARM_NEON)", "vsubq_f32(a, b)")], "  return a - b;\n")
+    return f"{_head('subtract', width, 'a b')}{body}}}\n"
+
+
 def _limit(order: str, sign: str, width: int) -> str:
     case = [("defined(__ARM_NEON)", f"v{order}q_f32(a, limit)")]
     case += [(f"defined({_X86_MACRO[width]})", f"{_X86_PREFIX[width]}_{order}_ps(a, limit)")]
@@ -206,6 +211,7 @@ def _functions() -> dict[str, str]:
             f"fused_vec{width}": _fused(width),
             f"separate_vec{width}": _separate(width),
             f"add_vec{width}": _add(width),
+            f"subtract_vec{width}": _subtract(width),
             f"multiply_vec{width}": _multiply(width),
             f"limit_max_vec{width}": _limit("max", ">", width),
             f"limit_min_vec{width}": _limit("min", "<", width),

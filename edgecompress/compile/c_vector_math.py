@@ -131,13 +131,6 @@ static inline vec{width} divide_vec{width}(vec{width} a, vec{width} b) {{
 """
 
 
-def _subtract(width: int) -> str:
-    body = "  return a - b;\n"
-    if width == 4:
-        body = f"#if defined(__ARM_NEON)\n  return (vec4)vsubq_f32(a, b);\n#else\n{body}#endif\n"
-    return f"static inline vec{width} subtract_vec{width}(vec{width} a, vec{width} b) {{\n{body}}}\n"
-
-
 def _root(width: int) -> str:
     lanes = ", ".join(f"sqrtf(a[{lane}])" for lane in range(width))
     body = f"  return (vec{width}){{{lanes}}};\n"
@@ -201,7 +194,6 @@ def _functions() -> dict[str, str]:
     table = {"kept_float": _KEPT_FLOAT, "store_low_bytes_vec4": _STORE_LOW_BYTES_VEC4}
     for width in WIDTHS:
         table |= {
-            f"subtract_vec{width}": _subtract(width),
             f"divide_vec{width}": _divide(width),
             f"root_vec{width}": _root(width),
             f"smaller_vec{width}": _smaller(width),

@@ -96,7 +96,7 @@ class _Writer:
     def row(self) -> list[str]:
         """Whole vectors, several together, then what is left of them."""
         layer, width = self._layer, self._core.width
-        together = max(BYTES // width, 1) if layer.quantizes else MOST_TOGETHER
+        together = max(BYTES // width, 1) if layer.quantizes else self._most_together()
         whole, left = divmod(layer.run, together * width)
         lines = self._known()
         if whole:
@@ -107,6 +107,11 @@ class _Writer:
             count = f"const uint32_t count = {layer.run}u - i < {width}u ? {layer.run}u - i : {width}u;"
             lines += [head, *indented([count, *self._some()]), "}"]
         return lines
+
+    def _most_together(self) -> int:
+        """Functions need registers for their coefficients."""
+        has_functions = any(step.function in c_vector_math.COEFFICIENTS for step in self._layer.steps)
+        return MOST_TOGETHER // 2 if has_functions else MOST_TOGETHER
 
     def _known(self) -> list[str]:
         """What is the same for all numbers: coefficients, numbers, the scale and the bounds."""
