@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgecompress.compile import c_text, emit_weights
-from edgecompress.compile.memory import ALIGNMENT
+from edgecompress.compile.memory import CACHE_LINE
 
 if TYPE_CHECKING:
     from edgecompress.compile.program import Program
@@ -49,7 +49,7 @@ def weights_files(program: Program, folder: str) -> dict[str, str | bytes]:
         source += _symbol(name, f"{folder}/weights.bin", len(data), len(content))
         room += f".globl {name}\n.hidden {name}\n.set {name}, {ROOM} + {len(data)}\n"
         data += content
-        data += bytes(-len(content) % ALIGNMENT)
+        data += bytes(-len(content) % CACHE_LINE)
     return {
         "weights.s": source + NO_STACK,
         "weights.bin": bytes(data),
@@ -75,7 +75,7 @@ def _symbol(name: str, file: str, start: int, length: int) -> str:
     content = f'.incbin "{file}", {start}, {length}' if length else ".zero 0"
     return f"""\
 .section .rodata.{name},"a",%progbits
-.balign {ALIGNMENT}
+.balign {CACHE_LINE}
 .globl {name}
 .hidden {name}
 .type {name}, %object

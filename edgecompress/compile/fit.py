@@ -14,7 +14,6 @@ from pydantic import computed_field
 
 from edgecompress.compile import code_bound, emit_c
 from edgecompress.compile.emit_weights import constant_names
-from edgecompress.compile.memory import ALIGNMENT
 from edgecompress.core.bundle import Arena, Sizes
 from edgecompress.core.errors import DoesNotFitError
 from edgecompress.core.target import Target
@@ -155,4 +154,4 @@ def weights_bytes(program: Program) -> int:
     """The bytes of all constants as they lie in flash, each aligned."""
     names = constant_names(program)
     sizes = {name: np.asarray(program.constants[key]).nbytes for key, name in names.items()}
-    return sum(-(-size // ALIGNMENT) * ALIGNMENT for size in sizes.values())
+    return sum(-(-size // program.alignment) * program.alignment for size in sizes.values())

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from edgecompress.compile import frontend, operators
+from edgecompress.compile.memory import CACHE_LINE
 from edgecompress.compile.program import Program
 from edgecompress.core.target import Target
 from edgecompress.core.values import Model, Optimize
@@ -29,11 +30,17 @@ def to_programs(model: Model, target: Target, modes: Sequence[Optimize]) -> tupl
     if model.is_quantized:
         from edgecompress.compile import integer
 
-        return tuple(integer.to_program(imported, model, target, mode) for mode in modes)
+        programs = tuple(integer.to_program(imported, model, target, mode) for mode in modes)
+        return tuple(_aligned(program, target) for program in programs)
     from edgecompress.compile import floating
 
-    programs = {
-        winograd: floating.to_program(imported, model, target, winograd=winograd)
+    by_winograd = {
+        winograd: _aligned(floating.to_program(imported, model, target, winograd=winograd), target)
         for winograd in dict.fromkeys(mode in _WINOGRAD_MODES for mode in modes)
     }
-    return tuple(replace(programs[mode in _WINOGRAD_MODES], optimize=mode) for mode in modes)
+    return tuple(replace(by_winograd[mode in _WINOGRAD_MODES], optimize=mode) for mode in modes)
+
+
+def _aligned(program: Program, target: Target) -> Program:
+    """Let tensors begin at cache lines where there are caches."""
+    return replace(program, alignment=CACHE_LINE) if target.system == "linux" else program

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from edgecompress.compile.program import Program
 
 ALIGNMENT = 16
+CACHE_LINE = 64
+"""On Linux: a vector of 64 bytes that lies across two lines is loaded as two (Cortex-A72, A76 and x86-64 have 64)."""
+
 IMPROVEMENTS = 60
 """How often an order is improved before it is given up."""
 
@@ -29,6 +32,7 @@ class Item:
     """Something that wants room in the arena from layer `first` to layer `last`, both included.
 
     It takes the place of the item `replaces`, which is no smaller and ends at the layer where this one begins.
+    `alignment` is in bytes, the same for all items of a plan.
     """
 
     name: str
@@ -36,11 +40,12 @@ class Item:
     first: int
     last: int
     replaces: str | None = None
+    alignment: int = ALIGNMENT
 
     @property
     def room(self) -> int:
         """The bytes that it takes in the arena: its own, rounded up to the alignment."""
-        return -(-self.bytes // ALIGNMENT) * ALIGNMENT
+        return -(-self.bytes // self.alignment) * self.alignment
 
     def lives_with(self, other: Item) -> bool:
         """True when there is a layer at which both are live."""
@@ -77,11 +82,18 @@ def lifetimes(program: Program, workspaces: Mapping[str, Sequence[int]]) -> tupl
         if call.in_place is not None and spans[call.in_place][1] == layer == spans[call.output][0]
     }
     items = [
-        Item(name=name, bytes=sizes[name], first=begin, last=end, replaces=replaced.get(name))
+        Item(
+            name=name,
+            bytes=sizes[name],
+            first=begin,
+            last=end,
+            replaces=replaced.get(name),
+            alignment=program.alignment,
+        )
         for name, (begin, end) in spans.items()
     ]
     items += [
-        Item(name=workspace_name(layer, number), bytes=size, first=layer, last=layer)
+        Item(name=workspace_name(layer, number), bytes=size, first=layer, last=layer, alignment=program.alignment)
         for layer, call in enumerate(program.calls)
         for number, size in enumerate(workspaces.get(call.kernel, ()))
     ]

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from edgecompress.compile.memory import ALIGNMENT
 from edgecompress.core.bundle import OnnxValue
 from edgecompress.core.values import Array, Optimize, TensorSpec
 
@@ -58,6 +59,7 @@ class Program:
     parameters are the arguments, then the output; scalar int32 parameters follow. `optimize` says what the back end is
     to save.
     `cuts` are functions that call kernels for parts of a layer, by name; calls may name them like kernels.
+    Constants, tensors and workspaces lie at multiples of `alignment` bytes.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Program:
     kernels: Mapping[str, tirx.PrimFunc | CKernel]
     optimize: Optimize = "balanced"
     cuts: Mapping[str, Cut] = field(default_factory=dict)
+    alignment: int = ALIGNMENT
 
     @property
     def keeps_inputs(self) -> bool:
