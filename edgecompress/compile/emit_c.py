@@ -22,7 +22,7 @@ from edgecompress.compile import (
     threads,
 )
 from edgecompress.compile.emit_weights import constant_names
-from edgecompress.compile.memory import ALIGNMENT, workspace_name
+from edgecompress.compile.memory import workspace_name
 from edgecompress.core.bundle import Arena
 from edgecompress.core.values import TensorSpec
 
@@ -124,7 +124,7 @@ def _model_source(program: Program, kernels: Mapping[str, CKernel], arena: Arena
 #include "weights.h"
 
 {c_text.KERNEL_MACRO}
-uint8_t model_arena[MODEL_ARENA_BYTES] __attribute__((aligned({ALIGNMENT})));
+uint8_t model_arena[MODEL_ARENA_BYTES] __attribute__((aligned({program.alignment})));
 
 {ASSEMBLER_PRAGMA if "naked" in functions else ""}\
 {c_text.inline_functions(functions)}\
