@@ -92,7 +92,7 @@ def _cell(effect: StepEffect, metric: str) -> str:
 
 
 def _draw(finding: Finding, title: str, name: str) -> Drawn:
-    places: dict[str | float, str] = {
+    places: dict[str | float, str | float] = {
         x: f"{place}  {_charts.end(str(x))}" for place, x in enumerate(_named(finding), start=1)
     }
     rows = [
