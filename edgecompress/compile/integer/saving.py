@@ -9,7 +9,7 @@ from edgecompress.compile.integer import in_place
 from edgecompress.compile.integer.layers import Network, Product
 from edgecompress.compile.kernels.codebook_product import Allowed
 
-LEAST_ROOM = 3072
+LEAST_ROOM = 5120
 """Bytes of RAM that unpacked weights may take at any layer; more where the network needs more at another one."""
 
 

@@ -20,6 +20,8 @@ from edgecompress.core.values import Array
 
 LEAST_SAVING = 256
 """Bytes that a layer must become smaller: the function around its kernel takes some of them."""
+ROOM_OF_VECTOR = 3072
+"""Bytes of RAM for the weights of a layer with one pixel: there, smaller parts cost nothing."""
 MOST_TRIED = 4
 """Sizes of a part that are tried: kernels of all parts must be one function."""
 BYTES_OF_TWO = 2
@@ -45,7 +47,8 @@ def choose(product: Product, family: Callable[[Product], Kernel], allowed: Allow
         return None
     plain = family(product)
     sizes = equal_parts(product.outputs, product.outputs) if product.groups == 1 else [product.outputs]
-    fitting = [size for size in sizes if _room(product, size, bits) <= allowed.room]
+    room = allowed.room if pixels > 1 else min(allowed.room, ROOM_OF_VECTOR)
+    fitting = [size for size in sizes if _room(product, size, bits) <= room]
     for size in fitting[:MOST_TRIED]:
         found = cut(product, family, size)
         indexed = None if found is None else _indexed(*found)
