@@ -9,27 +9,37 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from edgecompress.core import toml_file
+from edgecompress.core import toml_file, user_function
 from edgecompress.core.errors import UsageError
 from edgecompress.core.values import FileValue, Option
 
+IMAGE_KEYS = ("classes", "scale", "mean", "std")
+
 
 class DataSource(FileValue):
-    """Where the samples come from: an .npz file, or a function of the user's own.
+    """Where the samples come from: an .npz file, a folder of images, or a function of the user's own.
 
     `file`: an .npz with the array `inputs` names and, for accuracy, the array `labels` names.
-    `function`: `module:function`, called without arguments; returns (inputs, labels or None); several inputs as a dict.
-    Its module is looked for in `module_folder` (the recipe's own folder when not given), then on PYTHONPATH.
+    `folder`: one folder a class with PNG or JPEG files, resized to the network's input; an input is
+    (pixel * scale - mean) / std. Classes are the folders' names in alphabetical order, or in that of `classes`.
+    `function`: `module:function`, called without arguments; returns (inputs, labels or None), several inputs as a dict,
+    or loaders: {"training": batches, "evaluation": batches}, each batch a pair. Its module is looked for in
+    `module_folder` (the recipe's own folder when not given), then on PYTHONPATH.
     `training_share` of the samples train, drawn with a fixed seed and evenly over the classes; the rest is scored.
     `calibration_per_class` or `calibration_count` samples calibrate: the first ones that train or, without
     `training_share`, the first ones of the file, and then the rest is scored.
     """
 
     file: Path | None = None
-    function: str | None = Field(default=None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    folder: Path | None = None
+    function: str | None = Field(default=None, pattern=user_function.PATTERN)
     module_folder: Path | None = None
     inputs: str = "inputs"
     labels: str | None = None
+    classes: tuple[str, ...] = ()
+    scale: float = Field(default=1 / 255, gt=0)
+    mean: float | tuple[float, ...] = 0.0
+    std: float | tuple[float, ...] = 1.0
     training_share: float | None = Field(default=None, gt=0, lt=1)
     calibration_per_class: int | None = Field(default=None, gt=0)
     calibration_count: int | None = Field(default=None, gt=0)
@@ -40,13 +50,22 @@ class DataSource(FileValue):
         """The files that decide what the samples are, as far as they can be told: the .npz, the function's module."""
         if self.file is not None:
             return (self.file,)
+        if self.folder is not None:
+            return tuple(sorted(path for path in self.folder.glob("*/*") if path.is_file()))
         module = (self.function or "").partition(":")[0]
         return ((self.module_folder or Path()) / f"{module.replace('.', '/')}.py",)
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Self:
-        if (self.file is None) == (self.function is None):
-            raise ValueError("give either `file` or `function`")
+        if sum(given is not None for given in (self.file, self.folder, self.function)) != 1:
+            raise ValueError("give one of `file`, `folder` and `function`")
+        foreign = [key for key in IMAGE_KEYS if getattr(self, key) != type(self).model_fields[key].default]
+        if self.folder is None and foreign:
+            raise ValueError(f"`{foreign[0]}` is for a `folder` of images")
+        if self.folder is not None and self.labels is not None:
+            raise ValueError("`labels`: those of a `folder` of images are its folders")
+        if min(self.std, default=0.0) <= 0 if isinstance(self.std, tuple) else self.std <= 0:
+            raise ValueError("`std` must be greater than 0")
         if self.calibration_per_class is not None and self.calibration_count is not None:
             raise ValueError("give `calibration_per_class` or `calibration_count`, not both")
         return self
@@ -88,7 +107,8 @@ def load(path: Path) -> Recipe:
     data = recipe.data
     if data is not None:
         folder = base / (data.module_folder or "")
-        data = data.model_copy(update={"file": data.file and base / data.file, "module_folder": folder})
+        paths = {"file": data.file and base / data.file, "folder": data.folder and base / data.folder}
+        data = data.model_copy(update={**paths, "module_folder": folder})
     return recipe.model_copy(update={"model": base / recipe.model, "data": data})
 
 

@@ -225,7 +225,7 @@ def test_a_single_array_is_no_archive(file: Path) -> None:
 
 
 def test_a_zip_bomb_is_refused_unpacked(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data, "FILE_BYTES_LIMIT", 10_000)
+    monkeypatch.setattr("edgecompress.core.data._npz.BYTES_LIMIT", 10_000)
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("inputs.npy", bytes(20_000))
 

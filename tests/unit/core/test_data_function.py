@@ -68,6 +68,50 @@ def test_what_the_function_prints_does_not_reach_stdout(tmp_path: Path, capsys: 
     assert capsys.readouterr() == ("", "loading\nnow\n")
 
 
+def test_loaders_divide_the_samples_themselves(tmp_path: Path) -> None:
+    code = """
+def batches(count):
+    for number in range(count):
+        yield np.full((2, 2), float(number)), np.array([number, number])
+def samples(): return {"training": batches(3), "evaluation": batches(1)}"""
+
+    found = load(tmp_path, code)
+
+    assert found.training is not None
+    assert found.training.labels is not None
+    assert found.training.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert found.training.inputs["x"][:, 0].tolist() == [0, 0, 1, 1, 2, 2]
+    assert found.calibration == found.training
+    assert found.evaluation.count == 2
+
+
+def test_some_of_the_samples_that_loaders_train_with_calibrate(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\n"
+        "batch = np.arange(8.0).reshape(4, 2), None\n"
+        "def samples(): return {'training': [batch], 'evaluation': [batch]}"
+    )
+    source = DataSource(function="mine:samples", module_folder=tmp_path, calibration_count=1)
+
+    assert data.load(source, (X,)).calibration.count == 1
+
+
+def test_a_share_to_train_with_beside_loaders_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\n"
+        "batch = np.ones((4, 2)), None\n"
+        "def samples(): return {'training': [batch], 'evaluation': [batch]}"
+    )
+
+    with pytest.raises(ConfigError) as caught:
+        data.load(DataSource(function="mine:samples", module_folder=tmp_path, training_share=0.5), (X,))
+
+    assert caught.value.message == (
+        f"{WHERE} returned samples to train with and to score; training_share = 0.5 has nothing to divide"
+    )
+    assert caught.value.hint == "take training_share out of the recipe"
+
+
 @pytest.mark.parametrize(
     ("code", "message", "hint"),
     [
@@ -75,6 +119,36 @@ def test_what_the_function_prints_does_not_reach_stdout(tmp_path: Path, capsys: 
             "def samples(): return np.ones((4, 2))",
             f"{WHERE} returned ndarray",
             "return a pair: (inputs, labels), or (inputs, None)",
+        ),
+        (
+            "def samples(): return {'training': [], 'y': []}",
+            f"{WHERE} returned a dict with: training, y",
+            "return a dict with: training, evaluation, and perhaps calibration",
+        ),
+        (
+            "def samples(): return {'training': [], 'evaluation': []}",
+            f"{WHERE}, training: there are no batches",
+            "a generator can be read once only: make a new one",
+        ),
+        (
+            "def samples(): return {'training': [np.ones((4, 2))], 'evaluation': []}",
+            f"{WHERE}, training: batch 1 is ndarray",
+            "let it be (inputs, labels)",
+        ),
+        (
+            "def samples(): return {'training': [(np.ones((4, 2)), None), (np.ones((4, 3)), None)], 'evaluation': []}",
+            f"{WHERE}, training: batches of different shapes: (4, 2), (4, 3)",
+            "give all samples one shape",
+        ),
+        (
+            "def samples(): return {'training': [(np.ones((4, 2)), None), (np.ones((4, 2)), [1])], 'evaluation': []}",
+            f"{WHERE}, training: 1 of 2 batches have labels",
+            "label all or none",
+        ),
+        (
+            "def batches():\n  yield 1 / 0\ndef samples(): return {'training': batches(), 'evaluation': []}",
+            f"{WHERE} failed: ZeroDivisionError: division by zero ({{folder}}/mine.py:3)",
+            "call it alone to find the cause",
         ),
         (
             "def samples(): return {'y': np.ones((4, 2))}, None",
@@ -94,10 +168,23 @@ def test_what_the_function_prints_does_not_reach_stdout(tmp_path: Path, capsys: 
             "looked in {folder} and on PYTHONPATH",
         ),
     ],
-    ids=["no pair", "no such input", "shape", "no function", "another function", "import"],
+    ids=[
+        "no pair",
+        "no such loader",
+        "no batch",
+        "no pair in a batch",
+        "shapes",
+        "some labels",
+        "iterated",
+        "no such input",
+        "shape",
+        "no function",
+        "another function",
+        "import",
+    ],
 )
 def test_a_function_that_does_not_deliver_is_refused(tmp_path: Path, code: str, message: str, hint: str) -> None:
-    assert refusal(tmp_path, code) == (message, hint.format(folder=tmp_path))
+    assert refusal(tmp_path, code) == (message.format(folder=tmp_path), hint.format(folder=tmp_path))
 
 
 def test_a_function_that_raises_is_named_with_its_line(tmp_path: Path) -> None:

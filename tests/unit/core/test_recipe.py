@@ -60,7 +60,7 @@ def test_the_example_says_what_it_does() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('model = "a"\n[data]\nfile = "x"\nfunction = "m:f"', "'data': give either `file` or `function`"),
+        ('model = "a"\n[data]\nfile = "x"\nfunction = "m:f"', "'data': give one of `file`, `folder` and `function`"),
         (
             'model = "a"\n[data]\nfile = "x"\ncalibration_count = 1\ncalibration_per_class = 1',
             "'data': give `calibration_per_class` or `calibration_count`, not both",

@@ -130,4 +130,4 @@ def test_a_rule_over_several_keys_reads_as_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         recipe.load(tmp_path / "r.toml")
 
-    assert caught.value.message == f"{tmp_path}/r.toml: 'data': give either `file` or `function`"
+    assert caught.value.message == f"{tmp_path}/r.toml: 'data': give one of `file`, `folder` and `function`"
