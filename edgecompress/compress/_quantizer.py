@@ -6,10 +6,12 @@ import contextlib
 import io
 import logging
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import ModelProto
 from onnxruntime.quantization import QuantType
 from onnxruntime.quantization.calibrate import CalibrationMethod, TensorData, TensorsData
@@ -25,14 +27,23 @@ OPSET_OF_INT16 = 21
 """The first operator set whose QuantizeLinear knows int16."""
 
 Ranges = Mapping[str, tuple[float, float]]
+Parameters = Mapping[str, tuple[NDArray[np.float32], int]]
+"""Scale and zero point by tensor: a scale () of an activation, or scales (outputs,) of weights, outputs first."""
+NO_PARAMETERS: Parameters = MappingProxyType({})
 
 
 def quantize(
-    real: ModelProto, ranges: Ranges, *, activation_bits: Literal[8, 16], per_channel: bool, symmetric: bool
+    real: ModelProto,
+    ranges: Ranges,
+    *,
+    activation_bits: Literal[8, 16],
+    per_channel: bool,
+    symmetric: bool,
+    parameters: Parameters = NO_PARAMETERS,
 ) -> ModelProto:
     """Quantize every operator: int8 weights (symmetric), int8 or int16 activations, int32 biases.
 
-    Pooling takes the range of its input, for its kernel works on the integers as they are.
+    What `parameters` names is quantized with these instead of its range or its largest weights. Pooling takes the range of its input, for its kernel works on the integers as they are.
     """
     copy = ModelProto()
     copy.CopyFrom(real)
@@ -55,7 +66,10 @@ def quantize(
                 "WeightSymmetric": True,
                 "ActivationSymmetric": symmetric,
                 "ForceQuantizeNoInputCheck": True,
-                "TensorQuantOverrides": _fixed_outputs(real) if activation_bits == 8 else {},
+                "TensorQuantOverrides": {
+                    **_given(parameters),
+                    **(_fixed_outputs(real) if activation_bits == 8 else {}),
+                },
             },
         )
         quantizer.quantize_model()
@@ -101,6 +115,16 @@ def _data(real: ModelProto, ranges: Ranges) -> dict[str, TensorData]:
         if node.op_type in SAME_SCALE:
             shared[node.output[0]] = shared[node.input[0]]
     return {name: TensorData(lowest=np.float32(low), highest=np.float32(high)) for name, (low, high) in shared.items()}
+
+
+def _given(parameters: Parameters) -> dict[str, list[dict[str, Any]]]:
+    return {
+        name: [
+            {"scale": scale, "zero_point": np.array(zero_point, np.int8), **({"axis": 0} if scales.ndim else {})}
+            for scale in np.atleast_1d(scales)
+        ]
+        for name, (scales, zero_point) in parameters.items()
+    }
 
 
 def _fixed_outputs(proto: ModelProto) -> dict[str, list[dict[str, Any]]]:

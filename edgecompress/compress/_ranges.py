@@ -81,11 +81,11 @@ def entropy(seen: Histogram) -> tuple[float, float]:
     return max(low, -threshold), min(high, threshold)
 
 
-def mse(seen: Histogram, *, symmetric: bool) -> tuple[float, float]:
+def mse(seen: Histogram, *, symmetric: bool, levels: int | None = None) -> tuple[float, float]:
     """Minimise the mean squared error of quantized values (Nagel et al. 2021, "A White Paper …", section 3.1).
 
     The error is summed over the histogram's bins for every pair of a clipped low and a clipped high end on a grid;
-    ties go to the wider range.
+    ties go to the wider range. `levels` are those of int8 unless given.
     """
     low, high = minmax(seen)
     if low == high:
@@ -100,7 +100,7 @@ def mse(seen: Histogram, *, symmetric: bool) -> tuple[float, float]:
         lows = [low * part for part in fractions] if low < 0 else [0.0]
         highs = [high * part for part in fractions] if high > 0 else [0.0]
         pairs = [(clipped_low, clipped_high) for clipped_low in lows for clipped_high in highs]
-    levels = SYMMETRIC_LEVELS if symmetric else LEVELS
+    levels = levels or (SYMMETRIC_LEVELS if symmetric else LEVELS)
     errors = [_squared_error(values, weights, pair, levels) for pair in pairs]
     return pairs[int(np.argmin(errors))]
 
