@@ -83,9 +83,16 @@ class Filter:
         return (Fraction(1), *(scale for scale in self.scales for _ in range(2)))
 
     def transform_weights(self, weights: Array) -> Array:
-        """Bring weights (outputs, inputs, 3, 3) to the points: (size, size, inputs, outputs), in float64."""
-        matrix = np.array([[float(entry) for entry in row] for row in self.weights])
-        transformed: Array = np.einsum("ai,ocij,bj->abco", matrix, weights.astype(np.float64), matrix, optimize=True)
+        """Bring weights (outputs, inputs, 3, 3) to the points: (size, size, inputs, outputs), in float32.
+
+        Summed in float64 in one order, not by a matrix product, whose order depends on the machine's BLAS.
+        """
+        taps = np.ascontiguousarray(weights.transpose(2, 3, 1, 0), dtype=np.float64)
+        transformed = np.empty((self.size, self.size, *taps.shape[2:]), dtype=np.float32)
+        for above, row in enumerate(self.weights):
+            rows = _combined(row, taps)
+            for beside, column in enumerate(self.weights):
+                transformed[above, beside] = _combined(column, rows)
         return transformed
 
 
@@ -112,3 +119,12 @@ FILTERS = {
     6: Filter(results=6, pairs=_fractions("1", "1/2", "2"), scales=_fractions("1", "1", "1")),
 }
 """m -> F(m, 3)."""
+
+
+def _combined(factors: Row, parts: Array) -> Array:
+    """Sum the parts that have a factor, times it, from the first to the last."""
+    terms = [float(factor) * part for factor, part in zip(factors, parts, strict=True) if factor]
+    total: Array = terms[0]
+    for term in terms[1:]:
+        total += term
+    return total
