@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import tomllib
 from pathlib import Path
@@ -52,8 +53,7 @@ class DataSource(FileValue):
             return (self.file,)
         if self.folder is not None:
             return tuple(sorted(path for path in self.folder.glob("*/*") if path.is_file()))
-        module = (self.function or "").partition(":")[0]
-        return ((self.module_folder or Path()) / f"{module.replace('.', '/')}.py",)
+        return ((self.module_folder or Path()) / _file_of(self.function or ""),)
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Self:
@@ -76,6 +76,12 @@ class Step(FileValue):
 
     method: str
     options: dict[str, Option] = {}
+
+    def sources(self, base: Path) -> tuple[Path, ...]:
+        """The files that the options name, by path or as `module:function`: they decide too what the step does."""
+        texts = [text for value in self.options.values() for text in (value if isinstance(value, tuple) else (value,))]
+        named = [base / _file_of(text) for text in texts if isinstance(text, str)]
+        return tuple(path for path in named if path.is_file())
 
 
 class Limits(FileValue):
@@ -115,6 +121,13 @@ def load(path: Path) -> Recipe:
 def load_or_wrap(source: Path) -> Recipe:
     """Read a recipe (a .toml file), or take a model file alone: no data, no steps, no limits."""
     return load(source) if source.suffix == ".toml" else Recipe(model=source.resolve())
+
+
+def _file_of(name: str) -> str:
+    """Return a path as it is, and that of the module of a `module:function`."""
+    if re.match(user_function.PATTERN, name) is None:
+        return name
+    return name.partition(":")[0].replace(".", "/") + ".py"
 
 
 def step(text: str) -> Step:

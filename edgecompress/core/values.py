@@ -160,6 +160,15 @@ def forget(finding: Finding) -> None:
     """Keep nothing."""
 
 
+LoadModel = Callable[[Path], Model]
+"""Reads a model file of any format. Raises ModelError."""
+
+
+def load_nothing(path: Path) -> Model:
+    """Read no file: whoever applies a step that names other networks says how to read them."""
+    raise NotImplementedError(f"this context reads no model files, {path} neither")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Context:
     """What a compression method gets besides the model and its options.
@@ -178,6 +187,7 @@ class Context:
     channel_multiple: int = 1
     progress: Progress = field(default=no_progress)
     record: Record = field(default=forget)
+    load_model: LoadModel = field(default=load_nothing)
 
 
 class Measurement(FileValue):

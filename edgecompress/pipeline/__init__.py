@@ -53,6 +53,7 @@ def compress(
         "model": _hash_if_there(asked.model),
         "data": [_hash_if_there(path) for path in asked.data.sources] if asked.data is not None else [],
         "channel_multiple": channel_multiple,
+        "files": [_hash_if_there(path) for step in asked.steps for path in step.sources(source.resolve().parent)],
     }
     results = ["baseline.onnx", "model.onnx", "steps.json", *(["evaluation.npz"] if asked.data is not None else [])]
     with run.stage("compress", inputs, *(f"model/{name}" for name in results)) as key:

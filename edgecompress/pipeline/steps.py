@@ -81,6 +81,7 @@ def _apply_or_reuse(
         channel_multiple=channel_multiple,
         progress=run.observer.progress,
         record=findings.append,
+        load_model=models.load,
     )
     (place / "step.json").unlink(missing_ok=True)
     model = method.apply(model, step.options, context)

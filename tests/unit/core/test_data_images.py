@@ -98,7 +98,8 @@ def test_every_broken_image_is_named(tmp_path: Path) -> None:
     message, hint = refusal(tmp_path)
 
     assert message == (
-        "FOLDER: 2 of 3 images cannot be read: b/1.png (cannot identify image file), a/2.jpg (image file is truncated (0 bytes not processed))"
+        "FOLDER: 2 of 3 images cannot be read: b/1.png (cannot identify image file), "
+        "a/2.jpg (image file is truncated (0 bytes not processed))"
     )
     assert hint == "mend or delete them"
 

@@ -124,3 +124,13 @@ def test_a_line_that_is_no_step_is_refused(text: str, message: str) -> None:
         recipe.step(text)
 
     assert caught.value.message == message
+
+
+def test_a_steps_files_are_those_that_its_options_name(tmp_path: Path) -> None:
+    for name in ("teacher.onnx", "networks.py"):
+        (tmp_path / name).touch()
+    options = {"teachers": ("teacher.onnx", "gone.onnx"), "student": "networks:student", "loss": "labels", "epochs": 5}
+
+    found = Step(method="distill", options=options).sources(tmp_path)
+
+    assert found == (tmp_path / "teacher.onnx", tmp_path / "networks.py")
