@@ -16,6 +16,7 @@ from edgecompress.compile import (
     c_thumb,
     c_vector_math,
     c_winograd,
+    c_x86,
     chain,
     codebook,
     narrow,
@@ -105,7 +106,7 @@ def _model_source(program: Program, kernels: Mapping[str, CKernel], arena: Arena
     functions = narrow.definitions(functions) + chain.definitions(functions) + functions
     functions = c_winograd.definitions(functions) + functions
     functions = c_text.definitions(threads.DEFINITIONS, functions) + c_vector_math.definitions(functions) + functions
-    functions = c_neon.definitions(functions) + functions
+    functions = c_neon.definitions(functions) + c_x86.definitions(functions) + functions
     functions = c_math.definitions(functions) + c_dsp.definitions(functions) + c_mve.definitions(functions) + functions
     constants = constant_names(program)
     layers = "\n".join(

@@ -24,6 +24,9 @@ from edgecompress.compile.kernels import (
     neon_softmax,
     neon_table,
     thumb_convolution,
+    x86_convolution,
+    x86_core,
+    x86_depthwise,
 )
 from edgecompress.compile.kernels.addition import Addition
 from edgecompress.compile.kernels.elementwise import Lookup
@@ -40,6 +43,8 @@ FAMILIES: Mapping[str, tuple[Choose, ...]] = {
     "thumb1": (thumb_convolution.choose,),
     "dotprod": (neon_depthwise.family(16), neon_convolution.family(neon_convolution.DOT)),
     "aarch64": (neon_depthwise.family(16), neon_convolution.family(neon_convolution.PAIRS)),
+    "vnni": (x86_depthwise.family(x86_core.VNNI), x86_convolution.family(x86_core.VNNI)),
+    "avx2": (x86_depthwise.family(x86_core.AVX2), x86_convolution.family(x86_core.AVX2)),
     "neon": (neon_depthwise.family(8), neon_convolution.family(neon_convolution.PAIRS_32_BIT)),
 }
 """Target feature or machine -> its kernels; the best family first. The first kernel that takes a layer gets it."""

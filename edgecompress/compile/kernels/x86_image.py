@@ -1,0 +1,37 @@
+"""Copies of an int8 image in the form in which x86-64 multiplies it, its zero point around it, channels last."""
+
+from __future__ import annotations
+
+from edgecompress.compile.kernels.vector_core import loop
+from edgecompress.compile.kernels.window import Window
+from edgecompress.compile.kernels.x86_core import Core
+
+SPARE = 64
+"""Elements behind the last row that registers may reach over; what is there is multiplied by 0 or not stored."""
+
+
+def size(core: Core, window: Window) -> int:
+    """Bytes of the copy; the zero point is written from the end of a row to where the next one's image begins."""
+    top, left, bottom, _ = window.padding
+    elements = (window.height + top + bottom) * window.row_elements + left * window.channels + SPARE
+    return elements * core.element_bytes
+
+
+def text(core: Core, window: Window) -> list[str]:
+    """Write the copy from `x` to `image`."""
+    top, left, bottom, right = window.padding
+    row, inner = window.row_elements, window.width * window.channels
+    copy, fill = f"copy_{core.method}{core.lanes}", f"fill_{core.method}{core.lanes}"
+    if not window.is_padded:
+        return [f"{copy}(image, x, {window.height * inner}u);"]
+    before, between = left * window.channels, (left + right) * window.channels
+    start = top * row + before
+    lines = [f"{fill}(image, input_zero, {start}u);"] if start else []
+    body = [f"{copy}(to, x + row * {inner}u, {inner}u);"]
+    if between:
+        body += [f"{fill}(to + {inner}, input_zero, {between}u);"]
+    lines += loop("row", window.height, [f"{core.element} *const to = image + {start}u + row * {row}u;", *body])
+    end = bottom * row - before
+    if end > 0:
+        lines += [f"{fill}(image + {(top + window.height) * row + before}u, input_zero, {end}u);"]
+    return lines
