@@ -15,15 +15,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 from onnx import ModelProto
 from pydantic import Field
 
-from edgecompress.compress import _activations, _weights, static_int8
+from edgecompress.compress import _activations, _sensitivity, _weights, static_int8
 from edgecompress.compress._weights import WeightedLayer
 from edgecompress.core import toml_file
 from edgecompress.core.errors import ConfigError, ModelError
-from edgecompress.core.values import AppliedStep, Array, Context, FileValue, Finding, Model, Option, Samples, Series
+from edgecompress.core.values import AppliedStep, Context, FileValue, Finding, Model, Option, Samples, Series
 
 MOST_SAMPLES = 32
 INT8_BITS = 8
@@ -93,19 +92,10 @@ def measure(
             changed = _weights.replaced(graph, {layer.weights: _weights.to_grid(weights, layer.axis, bits)})
             got = _activations.read(changed, outputs, samples, MOST_SAMPLES)
             size = math.ceil(weights.size * bits / BITS_A_BYTE)
-            choices[bits] = _Choice(layer=layer, bits=bits, bytes=size, error=_relative_error(wanted, got))
+            choices[bits] = _Choice(layer=layer, bits=bits, bytes=size, error=_sensitivity.relative_error(wanted, got))
         found[layer.name] = choices
     context.progress("measure sensitivity", len(layers), len(layers))
     return found
-
-
-def _relative_error(wanted: Mapping[str, Array], got: Mapping[str, Array]) -> float:
-    """The energy of the error as a share of the output's, the largest of all outputs."""
-    return max(
-        float(np.sum(np.square(got[name] - values, dtype=np.float64)))
-        / max(float(np.sum(np.square(values, dtype=np.float64))), np.finfo(np.float64).tiny)
-        for name, values in wanted.items()
-    )
 
 
 def _choose(sensitivities: Mapping[str, Mapping[int, _Choice]], options: Options, context: Context) -> dict[str, int]:

@@ -92,11 +92,9 @@ def _cell(effect: StepEffect, metric: str) -> str:
 
 
 def _draw(finding: Finding, title: str, name: str) -> Drawn:
-    places: dict[str | float, str | float] = {
-        x: f"{place}  {_charts.end(str(x))}" for place, x in enumerate(_named(finding), start=1)
-    }
+    places = {x: f"{place}  {_charts.end(x)}" for place, x in enumerate(_named(finding), start=1)}
     rows = [
-        {"series": series.name, "x": places.get(x, x), "y": y}
+        {"series": series.name, "x": places[x] if isinstance(x, str) else x, "y": y}
         for series in finding.series
         for x, y in zip(series.x, series.y, strict=True)
     ]
@@ -118,6 +116,6 @@ def _draw(finding: Finding, title: str, name: str) -> Drawn:
     )
 
 
-def _named(finding: Finding) -> tuple[str | float, ...]:
+def _named(finding: Finding) -> tuple[str, ...]:
     """The places of an axis that has names instead of numbers, each once, in order."""
     return tuple(dict.fromkeys(x for series in finding.series for x in series.x if isinstance(x, str)))

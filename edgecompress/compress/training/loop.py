@@ -42,10 +42,10 @@ def run(
     if not options.epochs:
         module.eval()
         return Curve(name=name)
-    device = _device(options, context)
+    device = device_of(options, context)
     samples = read(context, name, device)
-    loss = loss or _named_loss(options, given)
-    _check_labels(loss, samples, f"{context.where}: training {name}")
+    loss = loss or named_loss(options, given)
+    check_labels(loss, samples, f"{context.where}: training {name}")
     with _reproducible(device), before_softmax(module):
         training = _Training(module, loss, samples, options, context, name, best_from)
         curve = training.run(after_step)
@@ -54,7 +54,8 @@ def run(
     return curve
 
 
-def _named_loss(options: TrainingOptions, given: Model | None) -> Loss:
+def named_loss(options: TrainingOptions, given: Model | None) -> Loss:
+    """The loss that the options name; `given` is the network that `loss = "fidelity"` imitates."""
     if options.loss == "labels":
         return LabelsLoss()
     if given is None:
@@ -64,7 +65,8 @@ def _named_loss(options: TrainingOptions, given: Model | None) -> Loss:
     return FidelityLoss(torch_graph.to_torch(given))
 
 
-def _check_labels(loss: Loss, samples: TrainingSamples, where: str) -> None:
+def check_labels(loss: Loss, samples: TrainingSamples, where: str) -> None:
+    """Raise ConfigError when the loss needs labels and there are none."""
     if loss.needs_labels and samples.labels is None:
         raise ConfigError(
             f"{where} needs labels, and the data has none",
@@ -72,7 +74,8 @@ def _check_labels(loss: Loss, samples: TrainingSamples, where: str) -> None:
         )
 
 
-def _device(options: TrainingOptions, context: Context) -> torch.device:
+def device_of(options: TrainingOptions, context: Context) -> torch.device:
+    """Where to train. Raises ConfigError when a GPU is asked for and there is none."""
     if options.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
             f'{context.where}: device = "cuda", and torch {torch.__version__} finds no GPU',
