@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import int8_reference
@@ -15,6 +16,7 @@ from numpy.lib.stride_tricks import as_strided
 from edgecompress.compile import emit_c, emit_network, emit_weights, link, lowering, quantized
 from edgecompress.compile.integer import layers
 from edgecompress.compile.kernels import addition, epilogue, families
+from edgecompress.compile.kernels import matrix_product as generic_product
 from edgecompress.compile.kernels.matrix_product import MatrixProduct
 from edgecompress.compile.kernels.product import Kernel, Product
 from edgecompress.compile.kernels.window import Window
@@ -189,8 +191,7 @@ def with_matrix_products(asked: Program, features: Collection[str]) -> Program:
     inputs, outputs = list(asked.inputs), list(asked.outputs)
     for number, shape in enumerate(MATRICES):
         own = families.choose_own(shape, features)
-        assert own is not None
-        name, build = own
+        name, build = own or (shape.name, partial(generic_product.build, shape))
         kernels[name] = build()
         for operand, strides, last in (
             ("p", shape.first_strides, shape.rows),

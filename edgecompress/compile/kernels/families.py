@@ -53,10 +53,11 @@ GENERIC: tuple[Choose, ...] = (depthwise.choose, convolution.choose)
 
 
 OWN: Mapping[str, Mapping[type, Any]] = {
-    "aarch64": {Lookup: neon_table},
-    "neon": {MatrixProduct: neon_matrix_product, Softmax: neon_softmax},
+    "dotprod": {MatrixProduct: neon_matrix_product.DOT},
+    "aarch64": {MatrixProduct: neon_matrix_product.WIDE, Lookup: neon_table},
+    "neon": {MatrixProduct: neon_matrix_product.WIDE_32_BIT, Softmax: neon_softmax},
 }
-"""Target feature or machine -> shape class -> module with `fits`, `name` and `build`; the best feature first."""
+"""Target feature or machine -> shape class -> what has `fits`, `name` and `build`; the best feature first."""
 
 
 def choose(product: Product, features: Collection[str]) -> Kernel:
