@@ -3,38 +3,37 @@
 from __future__ import annotations
 
 FUNCTIONS = {
-    "load_table256": """\
-/* The values of -128 .. 127. TBL takes four registers as a table: those of 0 .. 63 come first, then upwards. */
-typedef struct {
+    "load_table64": """\
+/* A quarter of a table: TBL takes four registers. Four variables, for GCC keeps no array of such in registers. */
 #if defined(__aarch64__)
-  uint8x16x4_t parts[4];
+typedef uint8x16x4_t table64;
 #else
-  const int8_t *values;
+typedef const int8_t *table64;
 #endif
-} table256;
-static inline table256 load_table256(const int8_t *from) {
+static inline table64 load_table64(const int8_t *from) {
 #if defined(__aarch64__)
-  const uint8_t *const bytes = (const uint8_t *)from;
-  return (table256){{vld1q_u8_x4(bytes + 128), vld1q_u8_x4(bytes + 192), vld1q_u8_x4(bytes), vld1q_u8_x4(bytes + 64)}};
+  return vld1q_u8_x4((const uint8_t *)from);
 #else
-  return (table256){from};
+  return from;
 #endif
 }
 """,
     "look_up_bytes16": """\
-/* Numbers beyond a part are 0 from TBL, and TBX leaves what was found before. */
-static inline bytes16 look_up_bytes16(table256 table, bytes16 a) {
+/* `a` has the values of 0 .. 63, `b` of 64 .. 127, `c` of -128 .. -65. Numbers beyond a quarter are 0 from TBL, and TBX
+ * leaves what was found before. */
+static inline bytes16 look_up_bytes16(table64 a, table64 b, table64 c, table64 d, bytes16 numbers) {
 #if defined(__aarch64__)
-  const uint8x16_t place = (uint8x16_t)a, step = vdupq_n_u8(64);
-  uint8x16_t found = vqtbl4q_u8(table.parts[0], place);
+  const uint8x16_t place = (uint8x16_t)numbers, step = vdupq_n_u8(64);
+  uint8x16_t found = vqtbl4q_u8(a, place);
   const uint8x16_t second = vsubq_u8(place, step), third = vsubq_u8(second, step), fourth = vsubq_u8(third, step);
-  found = vqtbx4q_u8(found, table.parts[1], second);
-  found = vqtbx4q_u8(found, table.parts[2], third);
-  return (bytes16)vqtbx4q_u8(found, table.parts[3], fourth);
+  found = vqtbx4q_u8(found, b, second);
+  found = vqtbx4q_u8(found, c, third);
+  return (bytes16)vqtbx4q_u8(found, d, fourth);
 #else
+  const table64 quarters[] = {a, b, c, d};
   bytes16 found;
   for (uint32_t i = 0; i < 16u; ++i) {
-    found[i] = table.values[a[i] + 128];
+    found[i] = quarters[(uint8_t)numbers[i] / 64u][(uint8_t)numbers[i] % 64u];
   }
   return found;
 #endif

@@ -7,6 +7,11 @@ from edgecompress.compile.kernels.vector_core import indented, loop
 from edgecompress.compile.program import CKernel
 
 STEP = 16
+QUARTERS = (
+    "const table64 a = load_table64(table + 128), b = load_table64(table + 192);",
+    "const table64 c = load_table64(table), d = load_table64(table + 64);",
+)
+"""Of the values of -128 … 127, those of 0 … 63, 64 … 127, -128 … -65, -64 … -1: the order of bytes without a sign."""
 NUMBERS_A_TURN = 4096
 """What a thread takes at a time."""
 
@@ -29,9 +34,7 @@ def build(shape: Lookup) -> CKernel:
     if rest >= STEP:
         lines += ["{", *indented(_numbers(f"{turns * NUMBERS_A_TURN}u", rest)), "}"]
     if rest % STEP:  # the last vector begins earlier and looks up some numbers again
-        place = f"{shape.elements - STEP}u"
-        found = f"look_up_bytes16(load_table256(table), load_bytes16(input + {place}))"
-        lines.append(f"store_bytes16(output + {place}, {found});")
+        lines += ["{", *indented([*QUARTERS, _sixteen(f"{shape.elements - STEP}u")]), "}"]
     head = (
         f"KERNEL void {name(shape)}(\n    const int8_t *restrict input, const int8_t *restrict table, "
         "int8_t *restrict output) {"
@@ -43,10 +46,9 @@ def build(shape: Lookup) -> CKernel:
 def _numbers(first: str, count: int) -> list[str]:
     """Look up as many whole vectors as there are."""
     whole = count // STEP * STEP
-    found = "look_up_bytes16(known, load_bytes16(input + i))"
-    return [
-        "const table256 known = load_table256(table);",
-        f"for (uint32_t i = {first}; i < {first} + {whole}u; i += {STEP}u) {{",
-        f"  store_bytes16(output + i, {found});",
-        "}",
-    ]
+    head = f"for (uint32_t i = {first}; i < {first} + {whole}u; i += {STEP}u) {{"
+    return [*QUARTERS, head, f"  {_sixteen('i')}", "}"]
+
+
+def _sixteen(place: str) -> str:
+    return f"store_bytes16(output + {place}, look_up_bytes16(a, b, c, d, load_bytes16(input + {place})));"
