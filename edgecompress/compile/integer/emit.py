@@ -14,7 +14,7 @@ from edgecompress.compile.integer import emit_products, in_place, layers, saving
 from edgecompress.compile.integer.choices import CHOICES
 from edgecompress.compile.integer.chosen import Chosen
 from edgecompress.compile.integer.splice import Splicer
-from edgecompress.compile.kernels import addition, families
+from edgecompress.compile.kernels import addition, families, x86_addition
 from edgecompress.compile.kernels import in_place as kernels_in_place
 from edgecompress.compile.program import Call, CKernel, Program, Tensor
 from edgecompress.core.errors import ModelError
@@ -137,8 +137,15 @@ def _addition(layer: layers.Addition, features: Collection[str], replaced: str |
     shape = addition.Addition(elements=at_once, one_scale=first.scale == second.scale)
     part, total = addition.multipliers(first.scale, second.scale, layer.output.scale)
     zeros = (first.zero_point, second.zero_point, layer.output.zero_point)
+    asked, bounds = x86_addition.Sum(zeros=zeros, second=part, total=total), (layer.clamp.low, layer.clamp.high)
+    own = families.choose_linear_addition(shape, asked, bounds, features) if replaced is None else None
+    constants = {} if addend is None else {addend.value.name: addend.numbers}
+    if own is not None:
+        return Chosen(
+            op="add", name=own.name, build=own.build, scalars=own.scalars, inputs=(first, second), operands=constants
+        )
     name, build = families.choose_addition(shape, features)
-    scalars = shape.scalar_values(zeros, part, total, layer.clamp.low, layer.clamp.high)
+    scalars = shape.scalar_values(zeros, part, total, *bounds)
     cut = None
     if replaced is not None:
         scalars = [*scalars, 0]
@@ -149,7 +156,7 @@ def _addition(layer: layers.Addition, features: Collection[str], replaced: str |
         build=lambda: build(shape),
         scalars=scalars,
         inputs=(first, second),
-        operands={} if addend is None else {addend.value.name: addend.numbers},
+        operands=constants,
         cut=cut,
         in_place=replaced,
     )

@@ -24,6 +24,7 @@ from edgecompress.compile.kernels import (
     neon_softmax,
     neon_table,
     thumb_convolution,
+    x86_addition,
     x86_convolution,
     x86_core,
     x86_depthwise,
@@ -60,6 +61,10 @@ OWN: Mapping[str, Mapping[type, Any]] = {
 """Target feature or machine -> shape class -> what has `fits`, `name` and `build`; the best feature first."""
 
 
+X86_CORES = {"vnni": x86_core.VNNI, "avx2": x86_core.AVX2}
+"""Target feature -> its int8 core; the best feature first."""
+
+
 def choose(product: Product, features: Collection[str]) -> Kernel:
     """Choose the kernel of a layer on a target with these features."""
     candidates = [each for feature, family in FAMILIES.items() if feature in features for each in family]
@@ -76,6 +81,14 @@ def choose_addition(
     if "neon" in features and shape.elements >= neon_addition.LEAST:
         return neon_addition.name(shape), neon_addition.build
     return shape.name, addition.build
+
+
+def choose_linear_addition(
+    shape: Addition, asked: x86_addition.Sum, bounds: tuple[int, int], features: Collection[str]
+) -> Kernel | None:
+    """Choose a kernel that adds by a linear function with scalars of its own; None where the target has none."""
+    core = next((core for feature, core in X86_CORES.items() if feature in features), None)
+    return None if core is None else x86_addition.choose(core, shape, asked, *bounds)
 
 
 def choose_own(shape: object, features: Collection[str]) -> tuple[str, Build] | None:
