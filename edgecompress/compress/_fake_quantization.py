@@ -44,7 +44,8 @@ class LearnedSteps(nn.Module):
         """Quantize an activation, or weights whose channels lie along the first axis."""
         del observe
         factor = 1 / math.sqrt(x.numel() / max(self.log_step.numel(), 1) * max(self.highest, 1))
-        step = _along_first(_ScaledGradient.apply(self.log_step, factor).exp(), x)
+        log_step: Tensor = _ScaledGradient.apply(self.log_step, factor)  # type: ignore[no-untyped-call]
+        step = _along_first(log_step.exp(), x)
         return _quantized(x, step, self.zero_point, self.lowest, self.highest)
 
 
@@ -113,29 +114,20 @@ class QuantizedLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the layer."""
-        weight, bias = self.folded(self._observed(x) if self.training and not self.frozen else None)
+        statistics = self._observed(x) if self.training and not self.frozen else None
+        weight, bias = folded(self.layer, self.norm, statistics)
         return self._computed(x, self.quantizer(weight), bias)
 
     def steps(self) -> Tensor:
         """The steps of the weights as they are now, (channels,)."""
         if isinstance(self.quantizer, LargestSteps):
-            return self.quantizer.steps_of(self.folded()[0])
+            return self.quantizer.steps_of(folded(self.layer, self.norm)[0])
         return self.quantizer.step
-
-    def folded(self, statistics: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor | None]:
-        """Give the weights and the bias with the batch normalization in them, not quantized."""
-        weight, bias = self.layer.weight, self.layer.bias
-        if self.norm is None:
-            return weight, bias
-        mean, variance = statistics or (self.norm.running_mean, self.norm.running_var)
-        gain = torch.rsqrt(variance + self.norm.eps) * self.norm.weight
-        offset = self.norm.bias - mean * gain
-        return weight * _along_first(gain, weight), offset if bias is None else offset + bias * gain
 
     def plain(self) -> nn.Module:
         """Give the layer with its weights quantized once and for all."""
         with torch.no_grad():
-            weight, bias = self.folded()
+            weight, bias = folded(self.layer, self.norm)
             layer = copy.deepcopy(self.layer)
             layer.weight = nn.Parameter(self.quantizer(weight))
             layer.bias = None if bias is None else nn.Parameter(bias.clone())
@@ -158,6 +150,20 @@ class QuantizedLayer(nn.Module):
         convolve = functional.conv2d if isinstance(layer, nn.Conv2d) else functional.conv1d
         made: Tensor = convolve(x, weight, bias, layer.stride, layer.padding, layer.dilation, layer.groups)
         return made
+
+
+def folded(layer: Any, norm: Any, statistics: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor | None]:
+    """Give a layer's weights and bias with the batch normalization `norm` in them; None stands for no normalization.
+
+    `statistics` are mean and variance of each channel, the running ones unless given.
+    """
+    weight, bias = layer.weight, layer.bias
+    if norm is None:
+        return weight, bias
+    mean, variance = statistics or (norm.running_mean, norm.running_var)
+    gain = torch.rsqrt(variance + norm.eps) * norm.weight
+    offset = norm.bias - mean * gain
+    return weight * _along_first(gain, weight), offset if bias is None else offset + bias * gain
 
 
 def learned_weights(weight: Tensor, bits: int) -> LearnedSteps:
@@ -190,11 +196,11 @@ class _Round(torch.autograd.Function):
     """Round half to even; the gradient takes it for the identity."""
 
     @staticmethod
-    def forward(_context: Any, x: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(_context: Any, x: Tensor) -> Tensor:
         return x.round()
 
     @staticmethod
-    def backward(_context: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(_context: Any, gradient: Tensor) -> Tensor:
         return gradient
 
 
@@ -202,20 +208,20 @@ class _ScaledGradient(torch.autograd.Function):
     """The identity, whose gradient is multiplied by a factor."""
 
     @staticmethod
-    def forward(context: Any, x: Tensor, factor: float) -> Tensor:  # type: ignore[override]
+    def forward(context: Any, x: Tensor, factor: float) -> Tensor:
         context.factor = factor
         return x.view_as(x)
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return gradient * context.factor, None
 
 
 def _quantized(x: Tensor, step: Tensor, zero_point: Tensor, lowest: int, highest: int) -> Tensor:
     """Clip before rounding, which is the same for bounds that are integers: what is clipped passes no gradient."""
-    integers = _Round.apply((x / step).clamp(lowest - zero_point, highest - zero_point))
-    result: Tensor = integers * step
-    return result
+    clipped = (x / step).clamp(lowest - zero_point, highest - zero_point)
+    integers: Tensor = _Round.apply(clipped)  # type: ignore[no-untyped-call]
+    return integers * step
 
 
 def _along_first(each: Tensor, like: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from edgecompress.compress._fake_quantization import (
     LearnedSteps,
     ObservedSteps,
     QuantizedLayer,
+    folded,
     learned_activation,
     learned_weights,
 )
@@ -36,6 +37,7 @@ from edgecompress.core.values import Model
 LAYERS = (nn.Conv1d, nn.Conv2d, nn.Linear)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 QUANTIZERS = (LearnedSteps, ObservedSteps)
+Range = tuple[float, float]
 OUTPUT_SUFFIX = "_QuantizeLinear_Input"
 """What the quantizer puts behind the name of a network's output, where that is not quantized yet."""
 
@@ -125,18 +127,25 @@ def parameters_of(module: fx.GraphModule, real: ModelProto, places: Sequence[Pla
     return {place.tensor: by_owner[place.owner] for place in places} | layers
 
 
-def clip_narrow(graph: ModelProto, module: fx.GraphModule, places: Sequence[Place]) -> None:
-    """Let activations of fewer than 8 bits keep to their integers, in place: int8 itself would not cut them."""
-    narrow = {
+def keep_bounds(graph: ModelProto, real: ModelProto, module: fx.GraphModule, places: Sequence[Place]) -> None:
+    """Cut what int8 would not, in place: at the integers of fewer bits, and at a Clip whose range the steps outgrew.
+
+    The quantizer takes a Clip for part of the range behind it; that range is learned.
+    """
+    quantizers = {
         node.all_input_nodes[0].meta[ONNX_OUTPUT]: layer
         for node, layer in _called(module)
-        if isinstance(layer, QUANTIZERS) and len(node.args) == 1 and layer.highest < CONTAINER_HIGHEST
+        if isinstance(layer, QUANTIZERS) and len(node.args) == 1
     }
+    clips = _clips(real)
     own = {place.tensor for place in places if place.tensor == place.owner}
     for node in list(graph.graph.node):
         tensor = node.input[0].removesuffix(OUTPUT_SUFFIX)
-        if node.op_type == "QuantizeLinear" and tensor in own and tensor in narrow:
-            _clip_before(graph, node, narrow[tensor])
+        if node.op_type != "QuantizeLinear" or tensor not in own:
+            continue
+        held, wanted = _bounds(quantizers[tensor], clips.get(tensor, (-np.inf, np.inf)))
+        if wanted[0] > held[0] or wanted[1] < held[1]:
+            _clip_before(graph, node, wanted)
 
 
 def freeze_norms(module: nn.Module) -> None:
@@ -152,9 +161,8 @@ def _quantize_layers(module: fx.GraphModule, widths: Widths) -> None:
         is_end = position in (0, len(layers) - 1)
         bits = CONTAINER_BITS if is_end and widths.ends_in_8_bits else widths.weights
         norm = _taken_norm(module, node)
-        unquantized = QuantizedLayer(layer, LargestSteps(1), norm)
-        weight = unquantized.folded()[0]
-        quantizer = learned_weights(weight, bits) if widths.learned else LargestSteps(2 ** (bits - 1) - 1)
+        learned = learned_weights(folded(layer, norm)[0], bits) if widths.learned else None
+        quantizer = learned or LargestSteps(2 ** (bits - 1) - 1)
         module.add_module(str(node.target), QuantizedLayer(layer, quantizer, norm))
 
 
@@ -183,11 +191,15 @@ def _quantize_activations(
             names[place.owner] = f"quantizer_{len(names)}"
             bits = CONTAINER_BITS if place.owner in wide else widths.activations
             module.add_module(names[place.owner], _activation(seen[place.owner], bits, widths.learned))
-        maker = makers[place.tensor]
-        arguments = (maker,) if place.tensor == place.owner else (maker, False)
-        with module.graph.inserting_after(maker):
-            rounded = module.graph.call_module(names[place.owner], arguments)
-        maker.replace_all_uses_with(rounded, delete_user_cb=lambda user, rounded=rounded: user is not rounded)
+        _round_behind(makers[place.tensor], names[place.owner], observe=place.tensor == place.owner)
+
+
+def _round_behind(maker: fx.Node, quantizer: str, *, observe: bool) -> None:
+    readers = list(maker.users)
+    with maker.graph.inserting_after(maker):
+        rounded = maker.graph.call_module(quantizer, (maker,) if observe else (maker, False))
+    for reader in readers:
+        reader.replace_input_with(maker, rounded)
 
 
 def _activation(seen: Histogram, bits: int, learned: bool) -> nn.Module:
@@ -209,14 +221,12 @@ def _makers(module: fx.GraphModule, model: Model) -> dict[str, fx.Node]:
 def _ends(module: fx.GraphModule, model: Model, places: Sequence[Place]) -> set[str]:
     """Name the tensors that the first and the last layer read and make: inputs, what the last layer reads, outputs."""
     owners = {place.tensor: place.owner for place in places}
-    *_, last = [node for node, layer in _called(module) if isinstance(layer, QuantizedLayer)] or [None]
     ends = {spec.name for spec in (*model.inputs, *model.outputs)}
-    node = last.args[0] if last is not None else None
-    while isinstance(node, fx.Node) and node.meta.get(ONNX_OUTPUT) not in owners:
-        node = node.args[0] if node.args else None
-    if isinstance(node, fx.Node):
-        ends.add(owners[node.meta[ONNX_OUTPUT]])
-    return ends
+    layers = [node for node, layer in _called(module) if isinstance(layer, QuantizedLayer)]
+    read = layers[-1].all_input_nodes[0] if layers else None
+    while read is not None and read.meta.get(ONNX_OUTPUT) not in owners:
+        read = next(iter(read.all_input_nodes), None)
+    return ends if read is None else ends | {owners[read.meta[ONNX_OUTPUT]]}
 
 
 def _called(module: fx.GraphModule) -> Iterator[tuple[fx.Node, Any]]:
@@ -225,14 +235,33 @@ def _called(module: fx.GraphModule) -> Iterator[tuple[fx.Node, Any]]:
             yield node, module.get_submodule(str(node.target))
 
 
-def _clip_before(graph: ModelProto, quantize: NodeProto, quantizer: Any) -> None:
-    step, zero_point = quantizer.step.detach().numpy(), int(quantizer.zero_point)
-    tensor = quantize.input[0]
-    bounds = {
-        f"{tensor}_lowest": np.float32((quantizer.lowest - zero_point) * step),
-        f"{tensor}_highest": np.float32((quantizer.highest - zero_point) * step),
+def _clips(real: ModelProto) -> dict[str, Range]:
+    """Give the bounds of every tensor that a Clip makes."""
+    constants = {
+        tensor.name: float(numpy_helper.to_array(tensor).item()) for tensor in real.graph.initializer if not tensor.dims
     }
-    graph.graph.initializer.extend(numpy_helper.from_array(np.array(bound), name) for name, bound in bounds.items())
-    clip = helper.make_node("Clip", [tensor, *bounds], [f"{tensor}_clipped"], name=f"{tensor}_Clip")
+    return {
+        node.output[0]: (constants.get(node.input[1], -np.inf), constants.get([*node.input, ""][2], np.inf))
+        for node in real.graph.node
+        if node.op_type == "Clip"
+    }
+
+
+def _bounds(quantizer: Any, clip: Range) -> tuple[Range, Range]:
+    """Give the range that the container holds, and the one that is wanted of it."""
+    step, zero_point = float(quantizer.step.detach()), int(quantizer.zero_point)
+    held = ((CONTAINER_LOWEST - zero_point) * step, (CONTAINER_HIGHEST - zero_point) * step)
+    lowest, highest = ((end - zero_point) * step for end in (quantizer.lowest, quantizer.highest))
+    return held, (max(lowest, clip[0]), min(highest, clip[1]))
+
+
+def _clip_before(graph: ModelProto, quantize: NodeProto, bounds: Range) -> None:
+    tensor = quantize.input[0]
+    names = [f"{tensor}_lowest", f"{tensor}_highest"]
+    held = [
+        numpy_helper.from_array(np.array(bound, np.float32), name) for name, bound in zip(names, bounds, strict=True)
+    ]
+    graph.graph.initializer.extend(held)
+    clip = helper.make_node("Clip", [tensor, *names], [f"{tensor}_clipped"], name=f"{tensor}_Clip")
     quantize.input[0] = clip.output[0]
     graph.graph.node.insert(list(graph.graph.node).index(quantize), clip)

@@ -89,7 +89,7 @@ def _quantized(model: Model, options: Options, samples: Samples, context: Contex
     )
     trained = torch_graph.to_onnx(_qat_graph.plain(module), like=plain)
     graph = _qat_graph.quantized(trained.graph, seen, _qat_graph.parameters_of(module, trained.graph, places))
-    _qat_graph.clip_narrow(graph, module, places)
+    _qat_graph.keep_bounds(graph, trained.graph, module, places)
     return onnx.shape_inference.infer_shapes(graph, check_type=True, strict_mode=True)
 
 
