@@ -16,6 +16,7 @@ from edgecompress.compile.floating import elementary
 from edgecompress.compile.floating.provenance import Origin
 from edgecompress.compile.floating.vector_layers import Layer, VectorLayer
 from edgecompress.compile.frontend import bindings, identifier
+from edgecompress.compile.kernels import tuning
 from edgecompress.compile.program import Call, CKernel, Program, Tensor
 from edgecompress.core.errors import ModelError
 from edgecompress.core.values import Array, Model, TensorSpec
@@ -109,7 +110,8 @@ class _Reader:
         arguments = tuple(self._name(argument, name) for argument in call.args[1].fields)
         if layer.key not in self._layer_kernels:
             kernel = self._number_kernel(layer.op)
-            self._kernels[kernel] = layer.write(kernel)
+            with tuning.current().writing(kernel):
+                self._kernels[kernel] = layer.write(kernel)
             self._layer_kernels[layer.key] = kernel
         named = dataclasses.replace(origin, op=layer.op)
         self._append(name, result, named, arguments, self._layer_kernels[layer.key], layer.macs)

@@ -14,7 +14,7 @@ from edgecompress.compile.integer import emit_products, in_place, layers, saving
 from edgecompress.compile.integer.choices import CHOICES
 from edgecompress.compile.integer.chosen import Chosen
 from edgecompress.compile.integer.splice import Splicer
-from edgecompress.compile.kernels import addition, families, x86_addition
+from edgecompress.compile.kernels import addition, families, tuning, x86_addition
 from edgecompress.compile.kernels import in_place as kernels_in_place
 from edgecompress.compile.program import Call, CKernel, Program, Tensor
 from edgecompress.core.errors import ModelError
@@ -58,7 +58,10 @@ def emit(
         named = {f"{name}_{role}": values for role, values in chosen.constants.items()}
         constants |= chosen.operands
         constants |= named
-        kernels |= {name: build() for name, build in chosen.kernels.items() if name not in kernels}
+        for kernel, build in chosen.kernels.items():
+            if kernel not in kernels:
+                with tuning.current().writing(kernel):
+                    kernels[kernel] = build()
         if chosen.cut is not None:
             cuts[chosen.cut.name] = chosen.cut
         if layer.output.name not in edges:

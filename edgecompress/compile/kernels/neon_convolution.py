@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecompress.compile import c_text
-from edgecompress.compile.kernels import neon_border, neon_ending
+from edgecompress.compile.kernels import neon_border, neon_ending, tuning
 from edgecompress.compile.kernels.neon_ending import Ending
 from edgecompress.compile.kernels.neon_tile import CHANNELS, LOADED, Core, Depth, Tile, choose_tile, sums_text
 from edgecompress.compile.kernels.product import Choose, Kernel, Product
-from edgecompress.compile.kernels.vector_core import DEFAULT_L1_BYTES, indented, loop, offset, terms
+from edgecompress.compile.kernels.vector_core import indented, loop, offset, terms
 from edgecompress.compile.kernels.window import Window
 from edgecompress.compile.program import CKernel
 
@@ -204,7 +204,7 @@ def _rows(shape: Convolution) -> list[str]:
     columns = _cut(shape.window.output_width, tile.pixels)
     widths = _widths(shape.outputs, tile)
     body: list[str] = []
-    if shape.gathers or shape.outputs * shape.depth.products <= DEFAULT_L1_BYTES // 2:
+    if shape.gathers or shape.outputs * shape.depth.products <= tuning.current().l1_bytes // 2:
         for column in columns:
             blocks = (loop("block", width.count, _tile(shape, column, width)) for width in widths)
             body += loop("tile", column.count, [*_gather(shape, column), *chain.from_iterable(blocks)])

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from edgecompress.compile.kernels import tuning
 from edgecompress.compile.kernels.vector_core import indented, loop, offset
 
 Method = Literal["dot", "pairs"]
@@ -59,6 +60,12 @@ class Depth:
         """Multiply-accumulates of one result."""
         return math.prod(count for count, _ in self.taps) * self.length
 
+    @property
+    def text(self) -> str:
+        """What names it among others."""
+        taps = "".join(f"{count} of {step} x " for count, step in self.taps)
+        return f"{taps}{self.length}{f', {self.together} together' if self.together > 1 else ''}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tile:
@@ -77,7 +84,9 @@ def choose_tile(core: Core, pixels: int, channels: int, depth: Depth) -> Tile:
         for v in range(1, min(most, _MOST_VECTORS) + 1)
         if _registers(core, p, v, depth.together) <= core.registers
     ]
-    return min(tiles, key=lambda tile: (_row_cost(core, tile, pixels, most, depth), -tile.pixels))
+    tiles.sort(key=lambda tile: (_row_cost(core, tile, pixels, most, depth), -tile.pixels))
+    signature = f"neon {core.method} {core.registers}: {pixels} pixels, {channels} channels, {depth.text}"
+    return tuning.current().pick(signature, ((f"{tile.pixels}x{tile.vectors}", tile) for tile in tiles))
 
 
 def _registers(core: Core, pixels: int, vectors: int, together: int) -> int:

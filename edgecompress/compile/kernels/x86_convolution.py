@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecompress.compile import c_text
-from edgecompress.compile.kernels import x86_ending, x86_image
+from edgecompress.compile.kernels import tuning, x86_ending, x86_image
 from edgecompress.compile.kernels.product import Choose, Kernel, Product
-from edgecompress.compile.kernels.vector_core import DEFAULT_L1_BYTES, indented, loop, offset, terms
+from edgecompress.compile.kernels.vector_core import indented, loop, offset, terms
 from edgecompress.compile.kernels.window import Window
 from edgecompress.compile.kernels.x86_core import Core, channel_order
 from edgecompress.compile.kernels.x86_ending import Ending
@@ -149,7 +149,7 @@ def _rows(shape: Convolution) -> list[str]:
     tile, rows = shape.tile, shape.window.output_height
     columns = cut_evenly(shape.window.output_width, tile.pixels)
     body: list[str] = []
-    if shape.outputs * shape.depth.steps * shape.core.unit <= DEFAULT_L1_BYTES // 2:
+    if shape.outputs * shape.depth.steps * shape.core.unit <= tuning.current().l1_bytes // 2:
         for column in columns:
             blocks = [loop("block", block.count, _tile(shape, column, block)) for block in shape.blocks]
             body += loop("tile", column.count, list(chain.from_iterable(blocks)))

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from edgecompress.compile.kernels import tuning
 from edgecompress.compile.kernels.vector_core import loop, offset
 from edgecompress.compile.kernels.x86_core import Core
 
@@ -67,10 +68,12 @@ def cut_evenly(whole: int, most: int) -> list[Cut]:
 def choose_tile(core: Core, pixels: int, channels: int, depth: Depth) -> Tile:
     """Choose the tile that takes the fewest cycles for a row of pixels and all channels."""
     vectors = -(-channels // core.lanes)
-    return min(
+    tiles = sorted(
         _tiles(core, pixels, vectors),
         key=lambda tile: (_row_cost(core, tile, pixels, vectors, depth), -tile.vectors),
     )
+    signature = f"x86 {core.method} {core.lanes}: {pixels} pixels, {channels} channels, {depth.steps} deep"
+    return tuning.current().pick(signature, ((f"{tile.pixels}x{tile.vectors}", tile) for tile in tiles))
 
 
 def _tiles(core: Core, pixels: int, vectors: int) -> Iterator[Tile]:
