@@ -14,15 +14,15 @@ from edgecompress.core.target import Target
 LEAST_GAIN = 0.9
 """Winograd's filters lose some accuracy: they are taken for a tenth of the instructions, not for less."""
 
-INSTRUCTIONS_PER_BYTE = 0.5
-"""What a byte of weights costs that comes from memory: one core reads some 3 bytes a cycle (a Cortex-A72 with LPDDR4, a
-desktop), and executes one to two instructions in it."""
+READING_A_BYTE = 0.125
+"""What a byte of weights from memory costs, in multiply-accumulates by single numbers. One core reads some 3 bytes a cycle
+(a Cortex-A72 with LPDDR4, a desktop), in which it executes one or two instructions, each on a whole vector."""
 
 _SHARE = 4
 """Weights may grow by a quarter of a device's RAM, or of the flash that it grants: a program lies in both."""
 
-_INPUT_TILE = {2: 90, 4: 260, 6: 590}
-_OUTPUT_TILE = {2: 60, 4: 200, 6: 500}
+_INPUT_TILE = {2: 70, 4: 335, 6: 755}
+_OUTPUT_TILE = {2: 45, 4: 205, 6: 550}
 """Instructions of a transform for one vector of a tile, counted on a Cortex-A72."""
 
 
@@ -60,7 +60,7 @@ def of(target: Target, core: VectorCore) -> Choice:
 
 def _reading(weights: int, core: VectorCore) -> float:
     """The cost of weights: what fits half of the level 2 cache stays there."""
-    return INSTRUCTIONS_PER_BYTE * max(weights - core.l2_bytes // 2, 0)
+    return READING_A_BYTE * core.width * max(weights - core.l2_bytes // 2, 0)
 
 
 def _direct(product: Product, core: VectorCore) -> float:
