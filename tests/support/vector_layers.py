@@ -10,12 +10,13 @@ from typing import Literal
 
 import numpy as np
 
-from edgecompress.compile import c_text, c_vector_math, link
-from edgecompress.compile.kernels import vector_depthwise, vector_pool, vector_product
+from edgecompress.compile import c_text, c_vector_math, c_winograd, link
+from edgecompress.compile.kernels import vector_depthwise, vector_pool, vector_product, vector_winograd
 from edgecompress.compile.kernels.vector_core import Finish, VectorCore
 from edgecompress.compile.kernels.vector_depthwise import Depthwise
 from edgecompress.compile.kernels.vector_pool import Pool
 from edgecompress.compile.kernels.vector_product import Product
+from edgecompress.compile.kernels.vector_winograd import Winograd
 from edgecompress.compile.kernels.window import Window
 from edgecompress.compile.program import CKernel
 from edgecompress.core.values import Array
@@ -28,7 +29,8 @@ _WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-unused-function", "-Wno-psabi"
 class Case:
     """A layer with its operands: the image with channels first, weights and biases as ONNX has them.
 
-    Computed weights are a matrix (inputs, outputs) for each of the batch.
+    Computed weights are a matrix (inputs, outputs) for each of the batch. `winograd` is m where the layer is computed
+    by Winograd's filter F(m, 3).
     """
 
     layer: Layer
@@ -36,6 +38,7 @@ class Case:
     weights: Array | None = None
     bias: Array | None = None
     other: Array | None = None
+    winograd: int | None = None
 
     @property
     def outputs(self) -> int:
@@ -85,6 +88,31 @@ def draw(generator: np.random.Generator) -> Case:
         weights=weights,
         bias=_real(generator, outputs) if has_bias else None,
         other=_real(generator, *shape) if finish.adds else None,
+    )
+
+
+def draw_winograd(generator: np.random.Generator, results: int) -> Case:
+    """Draw a convolution of 3x3 taps for F(m, 3): any size, border and number of channels, and its operands."""
+    inputs, outputs = (int(each) for each in generator.integers(1, 28, 2))
+    height, width = (int(each) for each in generator.integers(3, 3 * results + 6, 2))
+    top, left, bottom, right = (int(each) for each in generator.integers(0, 3, 4))
+    window = Window(height=height, width=width, channels=inputs, kernel=(3, 3), padding=(top, left, bottom, right))
+    finish = Finish(
+        adds=bool(generator.integers(2)),
+        low=_maybe(generator, 0.0),
+        high=_maybe(generator, float(generator.uniform(0.5, 2))),
+    )
+    has_bias = bool(generator.integers(2))
+    layer = Product(
+        window=window, planes=bool(generator.integers(2)), has_bias=has_bias, outputs=outputs, finish=finish
+    )
+    return Case(
+        layer=layer,
+        image=_real(generator, 1, inputs, height, width),
+        weights=_weights(generator, outputs, inputs, 3, 3),
+        bias=_real(generator, outputs) if has_bias else None,
+        other=_real(generator, 1, window.output_height, window.output_width, outputs) if finish.adds else None,
+        winograd=results,
     )
 
 
@@ -163,7 +191,7 @@ def write_program(cases: Sequence[Case], core: VectorCore) -> str:
     """Write a C program that reads the operands of all cases from stdin and writes their results to stdout."""
     kernels, calls = [], []
     for number, case in enumerate(cases):
-        kernel = _kernel(f"layer{number}", case.layer, core)
+        kernel = _kernel(f"layer{number}", case, core)
         kernels.append(kernel.source)
         sizes = [each.size for each in operands(case, core)]
         result = int(np.prod(case.result_shape))
@@ -173,6 +201,7 @@ def write_program(cases: Sequence[Case], core: VectorCore) -> str:
         calls.append("\n".join(["  {", *declared, f"    float *const result = room({4 * result}u);"]))
         calls.append(f"    layer{number}({words});\n    give(result, {result}u);\n  }}")
     functions = "\n".join(kernels)
+    functions = c_winograd.definitions(functions) + functions
     functions = c_vector_math.definitions(functions) + functions
     head = "#include <math.h>\n#include <stdint.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n"
     return f"""\
@@ -206,13 +235,19 @@ def operands(case: Case, core: VectorCore) -> list[Array]:
     if isinstance(layer, Depthwise):
         found += [vector_depthwise.pack(case.weights, core)]
         found += [vector_depthwise.pack_bias(case.bias, core)] if case.bias is not None else []
+    elif case.winograd is not None:
+        found += [vector_winograd.pack(case.weights, Winograd(product=layer, results=case.winograd), core)]
+        found += [vector_winograd.pack_bias(case.bias, core)] if case.bias is not None else []
     else:
         found += [vector_product.pack(case.weights, layer, core)]
         found += [vector_product.pack_bias(case.bias, layer, core)] if case.bias is not None else []
     return [*found, *([case.other] if case.other is not None else [])]
 
 
-def _kernel(name: str, layer: Layer, core: VectorCore) -> CKernel:
+def _kernel(name: str, case: Case, core: VectorCore) -> CKernel:
+    layer = case.layer
+    if isinstance(layer, Product) and case.winograd is not None:
+        return vector_winograd.kernel(name, Winograd(product=layer, results=case.winograd), core)
     if isinstance(layer, Product):
         return vector_product.kernel(name, layer, core)
     if isinstance(layer, Depthwise):

@@ -15,8 +15,8 @@ LEAST_GAIN = 0.9
 """Winograd's filters lose some accuracy: they are taken for a tenth of the instructions, not for less."""
 
 READING_A_BYTE = 0.125
-"""What a byte of weights from memory costs, in multiply-accumulates by single numbers. One core reads some 3 bytes a cycle
-(a Cortex-A72 with LPDDR4, a desktop), in which it executes one or two instructions, each on a whole vector."""
+"""What a byte of weights from memory costs, in multiply-accumulates by single numbers. One core reads some 3 bytes a
+cycle (a Cortex-A72 with LPDDR4, a desktop), in which it executes one or two instructions, each on a whole vector."""
 
 _SHARE = 4
 """Weights may grow by a quarter of a device's RAM, or of the flash that it grants: a program lies in both."""
