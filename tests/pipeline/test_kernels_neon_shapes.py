@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from edgecompress.compile import emit_c, emit_network, emit_weights, link, lowering, quantized
-from edgecompress.compile.kernels import elementwise, families, matrix_product, softmax
+from edgecompress.compile.kernels import elementwise, families, matrix_product, pool, softmax
 from edgecompress.compile.kernels.elementwise import Lookup
 from edgecompress.compile.kernels.matrix_product import MatrixProduct
+from edgecompress.compile.kernels.pool import AveragePool, MaxPool, Mean
 from edgecompress.compile.kernels.softmax import Softmax
+from edgecompress.compile.kernels.window import Window
 from edgecompress.compile.program import Call, Program
 from edgecompress.core import target as targets
 from edgecompress.core import tools
@@ -134,6 +136,49 @@ def products(random: np.random.Generator) -> list[Case]:
     return found
 
 
+def pools(random: np.random.Generator) -> list[Case]:
+    """Windows at and beyond the edge, over whole vectors of channels and parts of one; means of few and many pixels."""
+    found = []
+    for channels, kernel, stride, dilation, padding in (
+        (16, (3, 3), (2, 2), (1, 1), (1, 1, 1, 1)),
+        (37, (2, 2), (2, 2), (1, 1), (0, 0, 0, 0)),
+        (80, (7, 4), (1, 3), (1, 2), (0, 2, 3, 1)),
+    ):
+        window = Window(
+            height=9,
+            width=11,
+            channels=channels,
+            kernel=kernel,
+            stride=stride,
+            dilation=dilation,
+            padding=padding,
+        )
+        size, results = 99 * channels, window.output_height * window.output_width * channels
+        low = int(random.integers(-128, 0))
+        largest, average = MaxPool(window=window), AveragePool(window=window)
+        for shape, build in (
+            (largest, partial(pool.build_max, largest)),
+            (average, partial(pool.build_average, average)),
+        ):
+            found.append(
+                Case(shape=shape, name=shape.name, build=build, inputs=(size,), results=results, scalars=(low, 100))
+            )
+    for pixels, channels, shift in ((49, 96, -6), (700, 21, -9), (1, 16, 0)):
+        mean = Mean(pixels=pixels, channels=channels)
+        scalars = (int(random.integers(-128, 128)), 1_400_000_000, shift, 4, -128, 120)
+        found.append(
+            Case(
+                shape=mean,
+                name=mean.name,
+                build=partial(pool.build_mean, mean),
+                inputs=(pixels * channels,),
+                results=channels,
+                scalars=scalars,
+            )
+        )
+    return found
+
+
 def program(cases: list[Case], features: tuple[str, ...]) -> Program:
     """Each case twice: by its generic kernel to `wanted`, by the target's own to `found`."""
     inputs, outputs, calls, kernels, constants = [], [], [], {}, {}
@@ -188,7 +233,7 @@ class Drawn:
 def drawn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Drawn:
     random = np.random.default_rng(6)
     target = targets.load(request.param)
-    cases = [*lookups(random), *softmaxes(random), *products(random)]
+    cases = [*lookups(random), *softmaxes(random), *products(random), *pools(random)]
     asked = program(cases, (*target.features, target.machine or ""))
     inputs = {
         f"x{number}_{n}": random.integers(case.least, 128, (1, size)).astype(np.int8)

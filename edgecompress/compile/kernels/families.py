@@ -21,6 +21,7 @@ from edgecompress.compile.kernels import (
     neon_convolution,
     neon_depthwise,
     neon_matrix_product,
+    neon_pool,
     neon_softmax,
     neon_table,
     thumb_convolution,
@@ -32,6 +33,7 @@ from edgecompress.compile.kernels import (
 from edgecompress.compile.kernels.addition import Addition
 from edgecompress.compile.kernels.elementwise import Lookup
 from edgecompress.compile.kernels.matrix_product import MatrixProduct
+from edgecompress.compile.kernels.pool import AveragePool, MaxPool, Mean
 from edgecompress.compile.kernels.product import Choose, Kernel, Product
 from edgecompress.compile.kernels.softmax import Softmax
 from edgecompress.compile.program import CKernel
@@ -56,7 +58,13 @@ GENERIC: tuple[Choose, ...] = (depthwise.choose, convolution.choose)
 OWN: Mapping[str, Mapping[type, Any]] = {
     "dotprod": {MatrixProduct: neon_matrix_product.DOT},
     "aarch64": {MatrixProduct: neon_matrix_product.WIDE, Lookup: neon_table},
-    "neon": {MatrixProduct: neon_matrix_product.WIDE_32_BIT, Softmax: neon_softmax},
+    "neon": {
+        MatrixProduct: neon_matrix_product.WIDE_32_BIT,
+        Softmax: neon_softmax,
+        MaxPool: neon_pool.MAX,
+        AveragePool: neon_pool.AVERAGE,
+        Mean: neon_pool.MEAN,
+    },
 }
 """Target feature or machine -> shape class -> what has `fits`, `name` and `build`; the best feature first."""
 

@@ -25,8 +25,8 @@ class Pool:
 def kernel(name: str, pool: Pool, core: VectorCore) -> CKernel:
     """Write the kernel (x, y)."""
     window = pool.window
-    body = _bounds("row", window.height, window.kernel[0], window.stride[0], window.dilation[0], window.padding[0])
-    inner = _bounds("column", window.width, window.kernel[1], window.stride[1], window.dilation[1], window.padding[1])
+    body = bounds("row", window.height, window.kernel[0], window.stride[0], window.dilation[0], window.padding[0])
+    inner = bounds("column", window.width, window.kernel[1], window.stride[1], window.dilation[1], window.padding[1])
     inner += _pixel(pool, core)
     body += loop("column", window.output_width, inner)
     body = loop("row", window.output_height, body)
@@ -38,7 +38,7 @@ def kernel(name: str, pool: Pool, core: VectorCore) -> CKernel:
     return CKernel(name=name, source="\n".join([head, *indented(body), "}", ""]), workspaces=(), spreads=True)
 
 
-def _bounds(axis: str, extent: int, taps: int, stride: int, dilation: int, before: int) -> list[str]:
+def bounds(axis: str, extent: int, taps: int, stride: int, dilation: int, before: int) -> list[str]:
     """The taps that see the image: from `{axis}_first` to before `{axis}_end`."""
     first = f"(int32_t)({axis} * {stride}u) - {before}"
     below = f"{axis}_from < 0 ? (uint32_t)(-{axis}_from + {dilation - 1}) / {dilation}u : 0u"
