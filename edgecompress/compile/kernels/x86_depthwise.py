@@ -134,7 +134,8 @@ def pack(weights: NDArray[np.int8], shape: Depthwise) -> NDArray[np.int8]:
     """Lay out weights [channel, row, column, 1] as (block, column, group of rows, vector, channel, row in it)."""
     unit, rows = shape.core.unit, shape.window.kernel[0]
     spare = shape.core.lanes * unit
-    padded = np.pad(weights[..., 0], ((0, spare), (0, -rows % unit), (0, 0)))
+    by_tap = weights.reshape(len(weights), *shape.window.kernel)  # a column of pixels is flattened to a row
+    padded = np.pad(by_tap, ((0, spare), (0, -rows % unit), (0, 0)))
     packed = []
     for _, order in _orders(shape):
         block = padded[order].reshape(len(order), shape.row_groups, unit, -1)
