@@ -33,7 +33,7 @@ class Tuning:
     """
 
     l1_bytes: int = DEFAULT_L1_BYTES
-    measured: Mapping[str, str] = NOTHING
+    measured: Mapping[str, str] = field(default_factory=dict)
     rank: int = 0
     taken: dict[str, dict[str, str]] = field(default_factory=dict)
     _kernel: str = ""
