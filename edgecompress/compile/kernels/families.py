@@ -20,6 +20,7 @@ from edgecompress.compile.kernels import (
     neon_addition,
     neon_convolution,
     neon_depthwise,
+    neon_grouped,
     neon_matrix_product,
     neon_pool,
     neon_softmax,

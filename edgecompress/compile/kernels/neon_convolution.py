@@ -110,7 +110,7 @@ def _choose(core: Core, product: Product) -> Kernel | None:
         )
         if shape.depth.length < together * LOADED > LOADED:
             continue
-        if core.method == "dot" or _fits_halves(_by_run(product.weights, shape), together):
+        if core.method == "dot" or fits_halves(_by_run(product.weights, shape), together):
             break
     else:
         return None
@@ -125,9 +125,9 @@ def _choose(core: Core, product: Product) -> Kernel | None:
     )
 
 
-def _fits_halves(runs: NDArray[np.int8], together: int) -> bool:
+def fits_halves(runs: NDArray[np.int8], together: int) -> bool:
     """True when no sum of products that is taken in 16 bits can pass them, whatever the input."""
-    return all((_reach(block) <= 32767).all() for block in _blocks(runs, together))
+    return all((_reach(block) <= 32767).all() for block in cut_depth(runs, together))
 
 
 def _reach(block: NDArray[np.int8]) -> NDArray[np.int64]:
@@ -145,7 +145,7 @@ def _by_run(weights: NDArray[np.int8], shape: Convolution) -> NDArray[np.int8]:
     return flat.reshape(len(weights), -1, shape.run)
 
 
-def _blocks(runs: NDArray[np.int8], together: int) -> list[NDArray[np.int8]]:
+def cut_depth(runs: NDArray[np.int8], together: int) -> list[NDArray[np.int8]]:
     """Cut runs into what is read at a time, as `_pair_segment` of neon_tile does."""
     length = runs.shape[-1]
     loaded = length // LOADED
@@ -168,7 +168,7 @@ def pack(weights: NDArray[np.int8], shape: Convolution) -> NDArray[np.int8]:
             packed.append(fours.transpose(1, 2, 0, 3).reshape(-1))
             continue
         for run in range(block.shape[1]):
-            packed += [part.reshape(-1) for part in _blocks(block[:, run], shape.together)]
+            packed += [part.reshape(-1) for part in cut_depth(block[:, run], shape.together)]
     return np.concatenate(packed).astype(np.int8)
 
 
@@ -186,7 +186,7 @@ def build(shape: Convolution) -> CKernel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Cut:
+class Cut:
     """Neighbouring parts of one size: `count` of `size` from `first`. Of the last one of all only `last` is there."""
 
     count: int
@@ -201,8 +201,8 @@ def _rows(shape: Convolution) -> list[str]:
     Weights that fit half of the level 1 cache are read anew for each tile; otherwise each block of them for all tiles.
     """
     tile, rows = shape.tile, shape.window.output_height
-    columns = _cut(shape.window.output_width, tile.pixels)
-    widths = _widths(shape.outputs, tile)
+    columns = cut(shape.window.output_width, tile.pixels)
+    widths = channel_cuts(shape.outputs, tile)
     body: list[str] = []
     if shape.gathers or shape.outputs * shape.depth.products <= tuning.current().l1_bytes // 2:
         for column in columns:
@@ -215,25 +215,25 @@ def _rows(shape: Convolution) -> list[str]:
     return body
 
 
-def _cut(whole: int, size: int) -> list[_Cut]:
+def cut(whole: int, size: int) -> list[Cut]:
     """Cut into parts of one size, and what is left."""
     full, rest = divmod(whole, size)
-    cuts = [_Cut(count=full, size=size, first=0), _Cut(count=1, size=rest, first=full * size)]
+    cuts = [Cut(count=full, size=size, first=0), Cut(count=1, size=rest, first=full * size)]
     return [cut for cut in cuts if cut.count and cut.size]
 
 
-def _widths(outputs: int, tile: Tile) -> list[_Cut]:
+def channel_cuts(outputs: int, tile: Tile) -> list[Cut]:
     """Cut the channels, in vectors; `last` is how many channels the last vector has, or 0 for all."""
     vectors, partial = -(-outputs // CHANNELS), outputs % CHANNELS
     if not partial:
-        return _cut(vectors, tile.vectors)
+        return cut(vectors, tile.vectors)
     full = (vectors - 1) // tile.vectors  # the last block stores less than the others
     first = full * tile.vectors
-    whole = [_Cut(count=full, size=tile.vectors, first=0)] if full else []
-    return [*whole, _Cut(count=1, size=vectors - first, first=first, last=partial)]
+    whole = [Cut(count=full, size=tile.vectors, first=0)] if full else []
+    return [*whole, Cut(count=1, size=vectors - first, first=first, last=partial)]
 
 
-def _seen(shape: Convolution, column: _Cut) -> str:
+def _seen(shape: Convolution, column: Cut) -> str:
     """The address of what a tile's first pixel sees."""
     window = shape.window
     step = window.stride[1] * window.channels
@@ -242,7 +242,7 @@ def _seen(shape: Convolution, column: _Cut) -> str:
     return offset(terms("in", *used), column.first * step)
 
 
-def _gather(shape: Convolution, column: _Cut) -> list[str]:
+def _gather(shape: Convolution, column: Cut) -> list[str]:
     """Copy what each pixel of a tile sees next to each other, when it does not lie so."""
     if not shape.gathers:
         return []
@@ -263,7 +263,7 @@ def _gather(shape: Convolution, column: _Cut) -> list[str]:
     return lines
 
 
-def _tile(shape: Convolution, column: _Cut, width: _Cut) -> list[str]:
+def _tile(shape: Convolution, column: Cut, width: Cut) -> list[str]:
     """Where a tile's operands lie, and the tile."""
     window, depth, outputs = shape.window, shape.depth, shape.outputs
     counts = {"row": window.output_height, "tile": column.count, "block": width.count}
