@@ -50,22 +50,22 @@ static inline void store_vec{width}(float *to, vec{width} values) {{
 
 
 def _load_some(width: int) -> str:
-    return f"""\
-/* The first `count` numbers, and zeros. */
-static inline vec{width} load_some_vec{width}(const float *from, uint32_t count) {{
-  vec{width} values = {{0}};
-  memcpy(&values, from, count * sizeof(float));
-  return values;
-}}
-"""
+    masked = f"  return (vec{width})_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1u), from);\n"
+    copied = f"  vec{width} values = {{0}};\n  memcpy(&values, from, count * sizeof(float));\n  return values;\n"
+    head = f"static inline vec{width} load_some_vec{width}(const float *from, uint32_t count) {{\n"
+    return f"/* The first `count` numbers, and zeros. */\n{head}{_by_mask(width, masked, copied)}}}\n"
 
 
 def _store_some(width: int) -> str:
-    return f"""\
-static inline void store_some_vec{width}(float *to, vec{width} values, uint32_t count) {{
-  memcpy(to, &values, count * sizeof(float));
-}}
-"""
+    masked = "  _mm512_mask_storeu_ps(to, (__mmask16)((1u << count) - 1u), (__m512)values);\n"
+    copied = "  memcpy(to, &values, count * sizeof(float));\n"
+    head = f"static inline void store_some_vec{width}(float *to, vec{width} values, uint32_t count) {{\n"
+    return f"{head}{_by_mask(width, masked, copied)}}}\n"
+
+
+def _by_mask(width: int, masked: str, otherwise: str) -> str:
+    """A body for some numbers of a vector: AVX-512 has masks for it."""
+    return f"#if defined(__AVX512F__)\n{masked}#else\n{otherwise}#endif\n" if width == 16 else otherwise
 
 
 def _splat(width: int) -> str:

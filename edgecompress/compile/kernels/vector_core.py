@@ -35,6 +35,11 @@ class VectorCore:
         """The vector type in C (c_vector.py)."""
         return f"vec{self.width}"
 
+    @property
+    def is_wide(self) -> bool:
+        """True where factors come from memory and there are 32 registers (AVX-512)."""
+        return self.registers == 32 and not self.by_lane
+
     def call(self, function: str, *arguments: str) -> str:
         """Call a function of c_vector.py."""
         return f"{function}_{self.vec}({', '.join(arguments)})"

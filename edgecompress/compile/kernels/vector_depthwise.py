@@ -1,4 +1,8 @@
-"""Depthwise convolutions over vectors of channels: several pixels of the same channels in registers."""
+"""Depthwise convolutions over vectors of channels: several pixels of the same channels in registers.
+
+An image is read where it lies: rows beyond its edge are a row of zeros, and patches at its sides leave out the taps
+that see nothing. Only an image with channels first is copied, with zeros around it.
+"""
 
 from __future__ import annotations
 
@@ -103,23 +107,90 @@ def pack_bias(bias: Array, core: VectorCore) -> Array:
     return np.pad(bias.ravel(), (0, -bias.size % core.width)).astype(np.float32)
 
 
-def kernel(name: str, layer: Depthwise, core: VectorCore) -> CKernel:
-    """Write the kernel: (x, weights, [bias], [other], y, [image with its border])."""
+@dataclass(frozen=True, kw_only=True)
+class _View:
+    """The image that patches read, from `in`: its size, and how many rows and columns before it a window begins."""
+
+    height: int
+    width: int
+    channels: int
+    top: int = 0
+    left: int = 0
+
+    @property
+    def row(self) -> int:
+        """Floats from a row to the next one."""
+        return self.width * self.channels
+
+
+def _view(layer: Depthwise) -> _View:
     window = layer.window
-    border = vector_border.Border(window=window, planes=layer.planes)
+    top, left, bottom, right = window.padding
+    if layer.planes:
+        height, width = window.height + top + bottom, window.width + left + right
+        return _View(height=height, width=width, channels=window.channels)
+    return _View(height=window.height, width=window.width, channels=window.channels, top=top, left=left)
+
+
+def _has_rows_beyond(window: Window) -> bool:
+    return window.padding[0] > 0 or window.padding[2] > 0
+
+
+def kernel(name: str, layer: Depthwise, core: VectorCore) -> CKernel:
+    """Write the kernel: (x, weights, [bias], [other], y, [the image with its border, or a row of zeros])."""
+    window, view = layer.window, _view(layer)
     parameters = ["const float *restrict x", "const float *restrict w"]
     parameters += ["const float *restrict c"] if layer.has_bias else []
     parameters += ["const float *restrict z"] if layer.finish.adds else []
-    parameters += ["float *restrict y", *(["float *restrict image"] if border.copies else [])]
-    body = [f"const float *const in = {'image' if border.copies else 'x'};", *_image(layer, core)]
-    body = [*border.text(), *body]
+    parameters += ["float *restrict y"]
+    workspaces: tuple[int, ...] = ()
+    body = ["const float *const in = x;"]
+    if layer.planes:
+        border = vector_border.Border(window=window, planes=True)
+        parameters, workspaces = [*parameters, "float *restrict image"], (border.bytes,)
+        body = [*border.text(), "const float *const in = image;"]
+    elif _has_rows_beyond(window):
+        parameters, workspaces = [*parameters, "float *restrict zeros"], (4 * view.row,)
+        body = [f"clear_floats(zeros, {view.row}u);", *body]
+    body += _image(layer, core)
     if layer.batch > 1:
         results = window.output_height * window.output_width * window.channels
         body += [f"x += {window.height * window.width * window.channels};", f"y += {results};"]
         body += [f"z += {results};"] if layer.finish.adds else []
         body = loop("n", layer.batch, body)
     text = "\n".join([f"{c_text.wrapped(f'KERNEL void {name}(', parameters)}) {{", *indented(body), "}", ""])
-    return CKernel(name=name, source=text, workspaces=(border.bytes,) if border.copies else (), spreads=True)
+    return CKernel(name=name, source=text, workspaces=workspaces, spreads=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Columns:
+    """Patches side by side: `count` of `pixels` results from `first`."""
+
+    count: int
+    pixels: int
+    first: int
+
+
+def _columns(layer: Depthwise, pixels: int) -> list[_Columns]:
+    """Cut a row of results into patches; those that see beyond a side stand alone, so that each knows its taps."""
+    window, view = layer.window, _view(layer)
+    reach = (window.kernel[1] - 1) * window.dilation[1]
+
+    def sees_beyond(result: int) -> bool:
+        start = result * window.stride[1] - view.left
+        return start < 0 or start + reach >= view.width
+
+    whole = window.output_width
+    inside = [result for result in range(whole) if not sees_beyond(result)]
+    first, end = (inside[0], inside[-1] + 1) if inside else (whole, whole)
+    cuts: list[_Columns] = []
+    place = 0
+    while place < whole:
+        count = (end - place) // pixels if place >= first else 0
+        size = pixels if count > 0 else min(pixels, whole - place)
+        cuts.append(_Columns(count=max(count, 1), pixels=size, first=place))
+        place += max(count, 1) * size
+    return cuts
 
 
 def _image(layer: Depthwise, core: VectorCore) -> list[str]:
@@ -141,10 +212,9 @@ def _image(layer: Depthwise, core: VectorCore) -> list[str]:
 def _band(
     layer: Depthwise, core: VectorCore, patch: Patch, band: tuple[int, int], block: tuple[int, int, int]
 ) -> list[str]:
-    """A band of rows of one vector of channels: its weights, then its patches."""
+    """A band of rows of one vector of channels: its weights, the rows that it sees, then its patches."""
     window, (bands, first_row), (blocks, first, last) = layer.window, band, block
     taps = window.kernel[0] * window.kernel[1]
-    row_step = patch.rows * window.stride[0] * window.row_elements
     results_row = window.output_width * window.channels
     channel = first * core.width
 
@@ -153,59 +223,79 @@ def _band(
         return offset(terms(base, *used, *([("block", block_step)] if blocks > 1 else [])), constant)
 
     result = first_row * results_row + channel
-    seen = first_row * window.stride[0] * window.row_elements + channel
     lines = [
-        f"const float *const from = {at('in', seen, row_step, core.width)};",
         f"const float *const weights = {at('w', channel * taps, 0, core.width * taps)};",
         f"float *const to = {at('y', result, patch.rows * results_row, core.width)};",
     ]
+    for y in sorted(_rows_seen(window, patch.rows)):
+        lines += _seen_row(layer, y, first_row, patch.rows, bands, at("", channel, 0, core.width).strip(" +"))
     if layer.finish.adds:
         lines += [f"const float *const other = {at('z', result, patch.rows * results_row, core.width)};"]
     zeros = f"({core.vec}){{0}}"
     bias = core.call("load", at("c", channel, 0, core.width)) if layer.has_bias else zeros
     lines += [f"const {core.vec} first = {bias};"]
-    kept = _kept(window, core) > 1
-    if kept:
+    if _kept(window, core) > 1:
         lines += [
             f"const {core.vec} w{tap} = {core.call('load', offset('weights', tap * core.width))};"
             for tap in range(taps)
         ]
-    full, rest = divmod(window.output_width, patch.pixels)
-    for count, pixels, start in ((full, patch.pixels, 0), (1 if rest else 0, rest, full * patch.pixels)):
-        if count:
-            lines += loop("tile", count, _patch(layer, core, Patch(rows=patch.rows, pixels=pixels), count, start, last))
+    for columns in _columns(layer, patch.pixels):
+        lines += loop("tile", columns.count, _patch(layer, core, patch.rows, columns, last))
     return lines
 
 
-def _patch(layer: Depthwise, core: VectorCore, patch: Patch, count: int, start: int, last: int) -> list[str]:
+def _rows_seen(window: Window, rows: int) -> set[int]:
+    """The rows of input that so many rows of results see, counted from the first one's first."""
+    return {row * window.stride[0] + tap * window.dilation[0] for row in range(rows) for tap in range(window.kernel[0])}
+
+
+def _seen_row(layer: Depthwise, y: int, first_row: int, rows: int, bands: int, channel: str) -> list[str]:
+    """Point to row `y` of those that a band sees, at its channels; beyond the image's edge, to zeros."""
+    window, view = layer.window, _view(layer)
+    stride = window.stride[0]
+    nearest = first_row * stride + y - view.top
+    farthest = nearest + (bands - 1) * rows * stride
+    plus = f" + {channel}" if channel else ""
+    start = f"band * {rows * stride}u" if bands > 1 else "0u"
+    if nearest >= view.height or farthest < 0:
+        return [f"const float *const row{y} = zeros{plus};"]
+    place = f"({start} + {nearest}u) * {view.row}u" if nearest >= 0 else f"({start} - {-nearest}u) * {view.row}u"
+    if bands == 1:
+        place = f"{nearest * view.row}"
+    if nearest >= 0 and farthest < view.height:
+        return [f"const float *const row{y} = in + {place}{plus};"]
+    shifted = f"{start} + {nearest}u" if nearest >= 0 else f"{start} - {-nearest}u"
+    return [f"const float *const row{y} = ({shifted} < {view.height}u ? in + {place} : zeros){plus};"]
+
+
+def _patch(layer: Depthwise, core: VectorCore, rows: int, columns: _Columns, last: int) -> list[str]:
     """Compute one patch; of its channels only the first `last` are there, or all where that is 0."""
-    window, channels = layer.window, layer.window.channels
-    step = window.stride[1] * channels
-    tiles = [("tile", patch.pixels * step)] if count > 1 else []
-    lines = [f"const float *const a = {offset(terms('from', *tiles), start * step)};"]
-    lines += [f"{core.vec} sum{r}_{p} = first;" for r in range(patch.rows) for p in range(patch.pixels)]
-    for y in range(_seen(window, 0, patch.rows)):
-        lines += _row(layer, core, patch, y, last)
-    for r in range(patch.rows):
-        for p in range(patch.pixels):
-            lines += _store(layer, core, (r, p), (count, start, patch.pixels), last)
+    window = layer.window
+    lines = [f"{core.vec} sum{r}_{p} = first;" for r in range(rows) for p in range(columns.pixels)]
+    for y in sorted(_rows_seen(window, rows)):
+        lines += _row(layer, core, rows, columns, y, last)
+    for r in range(rows):
+        for p in range(columns.pixels):
+            lines += _store(layer, core, (r, p), columns, last)
     return lines
 
 
-def _row(layer: Depthwise, core: VectorCore, patch: Patch, y: int, last: int) -> list[str]:
+def _row(layer: Depthwise, core: VectorCore, rows: int, columns: _Columns, y: int, last: int) -> list[str]:
     """Take what a patch sees of one row of input."""
-    window = layer.window
+    window, view = layer.window, _view(layer)
     uses = [
         (r, tap)
-        for r in range(patch.rows)
+        for r in range(rows)
         for tap in range(window.kernel[0])
         if r * window.stride[0] + tap * window.dilation[0] == y
     ]
-    if not uses:
-        return []
+    start = columns.first * window.stride[1] - view.left
+    there = [x for x in _columns_seen(window, columns.pixels) if columns.count > 1 or 0 <= start + x < view.width]
+    step = columns.pixels * window.stride[1] * view.channels
     lines = []
-    for x in _columns_seen(window, patch.pixels):
-        place = offset("a", y * window.row_elements + x * window.channels)
+    for x in there:
+        tiles = [("tile", step)] if columns.count > 1 else []
+        place = offset(terms(f"row{y}", *tiles), (start + x) * view.channels)
         value = core.call("load_some", place, f"{last}u") if last else core.call("load", place)
         lines.append(f"const {core.vec} x{x} = {value};")
     kept = _kept(window, core) > 1
@@ -213,20 +303,18 @@ def _row(layer: Depthwise, core: VectorCore, patch: Patch, y: int, last: int) ->
         for tap_x in range(window.kernel[1]):
             tap = tap_y * window.kernel[1] + tap_x
             weight = f"w{tap}" if kept else core.call("load", offset("weights", tap * core.width))
-            for p in range(patch.pixels):
+            for p in range(columns.pixels):
                 x = p * window.stride[1] + tap_x * window.dilation[1]
-                lines.append(core.accumulate(f"sum{r}_{p}", f"x{x}", weight))
+                lines += [core.accumulate(f"sum{r}_{p}", f"x{x}", weight)] if x in there else []
     return ["{", *indented(lines), "}"]
 
 
-def _store(
-    layer: Depthwise, core: VectorCore, at: tuple[int, int], tiles: tuple[int, int, int], last: int
-) -> list[str]:
+def _store(layer: Depthwise, core: VectorCore, at: tuple[int, int], columns: _Columns, last: int) -> list[str]:
     """Finish and store one vector of results."""
     channels = layer.window.channels
-    (r, p), (count, start, pixels) = at, tiles
-    place = r * layer.window.output_width * channels + (start + p) * channels
-    index = [("tile", pixels * channels)] if count > 1 else []
+    r, p = at
+    place = r * layer.window.output_width * channels + (columns.first + p) * channels
+    index = [("tile", columns.pixels * channels)] if columns.count > 1 else []
     other = offset(terms("other", *index), place)
     value = core.call("load_some", other, f"{last}u") if last else core.call("load", other)
     lines = layer.finish.statements(core, f"sum{r}_{p}", value)

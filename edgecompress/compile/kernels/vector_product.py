@@ -14,10 +14,13 @@ import numpy as np
 from edgecompress.compile import c_text
 from edgecompress.compile.kernels import vector_border
 from edgecompress.compile.kernels.vector_core import PLAIN, Finish, VectorCore, indented, loop, offset, terms
-from edgecompress.compile.kernels.vector_sums import Depth, Steps, Tile, choose_tile, tile_text
+from edgecompress.compile.kernels.vector_sums import Depth, Steps, Tile, choose_tile, tile_text, unrolled
 from edgecompress.compile.kernels.window import Window
 from edgecompress.compile.program import CKernel
 from edgecompress.core.values import Array
+
+_MOST_AHEAD = 16
+"""Floats: the cache line that one prefetch brings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +61,8 @@ def plan(product: Product, core: VectorCore) -> tuple[Product, Tile]:
     """Bring a product to its shortest form, and choose its tile."""
     product = _as_long_rows(product)
     group_outputs = product.outputs // product.groups
-    return product, choose_tile(core, product.window.output_width, group_outputs, product.depth)
+    window = product.window
+    return product, choose_tile(core, window.output_width, group_outputs, product.depth, window.output_height)
 
 
 def _as_long_rows(product: Product) -> Product:
@@ -123,17 +127,26 @@ def _rows(product: Product, tile: Tile, core: VectorCore) -> list[str]:
     group_outputs = product.outputs // product.groups
     columns = _cut(product.window.output_width, tile.pixels)
     widths = _widths(group_outputs, tile, core)
-    rows = product.window.output_height
+    bands = _cut(product.window.output_height, tile.rows)
     body: list[str] = []
+
+    def tiles(band: _Cut, column: _Cut, width: _Cut) -> list[str]:
+        return _tile(product, core, tile, band, column, width)
+
     if group_outputs * product.depth.products * 4 <= core.l1_bytes // 2:
-        for column in columns:
-            blocks = (loop("block", width.count, _tile(product, core, column, width)) for width in widths)
-            body += loop("tile", column.count, [*chain.from_iterable(blocks)])
-        body = loop("row", rows, body)
+        for band in bands:
+            row: list[str] = []
+            for column in columns:
+                blocks = (loop("block", width.count, tiles(band, column, width)) for width in widths)
+                row += loop("tile", column.count, [*chain.from_iterable(blocks)])
+            body += loop("row", band.count, row)
     else:
         for width in widths:
-            tiles = (loop("tile", column.count, _tile(product, core, column, width)) for column in columns)
-            body += loop("block", width.count, loop("row", rows, [*chain.from_iterable(tiles)]))
+            block: list[str] = []
+            for band in bands:
+                row = [*chain.from_iterable(loop("tile", each.count, tiles(band, each, width)) for each in columns)]
+                block += loop("row", band.count, row)
+            body += loop("block", width.count, block)
     return loop("group", product.groups, body)
 
 
@@ -165,30 +178,51 @@ def _widths(outputs: int, tile: Tile, core: VectorCore) -> list[_Cut]:
     return [*whole, _Cut(count=1, size=vectors - first, first=first, last=partial)]
 
 
-def _tile(product: Product, core: VectorCore, column: _Cut, width: _Cut) -> list[str]:
-    """Where a tile's operands lie, and the tile."""
+def _ahead(product: Product, core: VectorCore, tile: Tile) -> int:
+    """How many floats of the next block's weights each turn of a whole tile's innermost loop prefetches.
+
+    All whole tiles of a block together prefetch the next block, so that its first tile need not wait for memory. None
+    where weights stay in the level 1 cache, or where a turn would have to bring more than one line.
+    """
+    window, products = product.window, product.depth.products
+    block = tile.vectors * core.width * products
+    if not core.is_wide or product.computed or product.outputs * products * 4 <= core.l1_bytes:
+        return 0
+    tiles = (window.output_height // tile.rows) * (window.output_width // tile.pixels)
+    share = -(-block // (tiles * _turns(product, tile)))
+    return share if share <= _MOST_AHEAD else 0
+
+
+def _turns(product: Product, tile: Tile) -> int:
+    """Turns of a tile's innermost loop, over all taps."""
+    return product.depth.products // unrolled(tile, product.depth.length)
+
+
+def _tile(product: Product, core: VectorCore, whole: Tile, band: _Cut, column: _Cut, width: _Cut) -> list[str]:
+    """Where the operands of a tile, or of what is left of one, lie; and the tile."""
     window, products, outputs = product.window, product.depth.products, product.outputs
     group_outputs = outputs // product.groups
     padded_outputs = -(-group_outputs // core.width) * core.width
     step = window.stride[1] * window.channels
     block_channels = width.size * core.width
     first = width.first * core.width
-    counts = {"row": window.output_height, "tile": column.count, "block": width.count, "group": product.groups}
+    counts = {"row": band.count, "tile": column.count, "block": width.count, "group": product.groups}
 
     def at(base: str, constant: int, **steps: int) -> str:
         used = [(name, distance) for name, distance in steps.items() if counts[name] > 1]
         return offset(terms(base, *used), constant)
 
+    seen_row, result_row = window.stride[0] * window.row_elements, window.output_width * outputs
     inputs = at(
         "in",
-        column.first * step,
-        row=window.stride[0] * window.row_elements,
+        band.first * seen_row + column.first * step,
+        row=band.size * seen_row,
         tile=column.size * step,
         group=window.channels // product.groups,
     )
-    place = {"row": window.output_width * outputs, "tile": column.size * outputs}
+    place = {"row": band.size * result_row, "tile": column.size * outputs}
     place |= {"block": block_channels, "group": group_outputs}
-    result = column.first * outputs + first
+    result = band.first * result_row + column.first * outputs + first
     weights = {"block": block_channels * products, "group": padded_outputs * products}
     first_weights = first * products
     if product.computed:
@@ -202,11 +236,24 @@ def _tile(product: Product, core: VectorCore, column: _Cut, width: _Cut) -> list
     if product.finish.adds:
         lines += [f"const float *const other = {at('z', result, **place)};"]
     lines += [f"float *const to = {at('y', result, **place)};"]
+    tile = Tile(rows=band.size, pixels=column.size, vectors=width.size)
+    ahead = _ahead(product, core, tile) if tile == whole else 0
+    if ahead:
+        share = _turns(product, tile) * ahead
+        following = at("weights", block_channels * products, row=column.count * share, tile=share)
+        lines += [f"const float *ahead = {following};"]
     return lines + tile_text(
         core,
-        Tile(pixels=column.size, vectors=width.size),
+        tile,
         product.depth,
-        Steps(pixel=step, weights=outputs if product.computed else block_channels, result=outputs),
+        Steps(
+            pixel=step,
+            weights=outputs if product.computed else block_channels,
+            result=outputs,
+            row=seen_row,
+            result_row=result_row,
+            ahead=ahead,
+        ),
         product.finish,
         last=width.last,
         has_bias=product.has_bias,
