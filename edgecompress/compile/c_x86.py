@@ -7,7 +7,7 @@ function has its instructions, and a definition on vectors of GCC and clang for 
 
 from __future__ import annotations
 
-from edgecompress.compile import c_text, c_x86_elements, c_x86_interleave, c_x86_rounding
+from edgecompress.compile import c_text, c_x86_elements, c_x86_interleave, c_x86_rounding, c_x86_tables
 from edgecompress.compile.c_x86_isa import BITS, HAS, HAS_DOT, LANES, PREFIX, register
 
 _HEAD = """\
@@ -114,7 +114,9 @@ VECTORS{lanes} {vector} dot_fours{lanes}({vector} sum, {vector} x, {vector} w) {
         f"dot_twos{lanes}": f"""\
 /* To each word of the sum, the products of its two halves. */
 VECTORS{lanes} {vector} dot_twos{lanes}({vector} sum, {vector} x, {vector} w) {{
-#if {HAS[lanes]}
+#if {HAS_DOT[lanes]}
+  return ({vector}){prefix}_dpwssd_epi32(({m})sum, ({m})x, ({m})w);
+#elif {HAS[lanes]}
   return sum + ({vector}){prefix}_madd_epi16(({m})x, ({m})w);
 #else
   return sum + (x << 16 >> 16) * (w << 16 >> 16) + (x >> 16) * (w >> 16);
@@ -154,6 +156,15 @@ VECTORS{lanes} void copy_twos{lanes}(int16_t *restrict to, const int8_t *restric
   }}
 }}
 """,
+        f"copy_less_twos{lanes}": f"""\
+/* Int8 less a number, as int16. */
+VECTORS{lanes} void copy_less_twos{lanes}(int16_t *restrict to, const int8_t *restrict from, uint32_t count,
+                                  int32_t less) {{
+  for (uint32_t i = 0; i < count; ++i) {{
+    to[i] = (int16_t)(from[i] - less);
+  }}
+}}
+""",
         f"fill_fours{lanes}": f"""\
 VECTORS{lanes} void fill_fours{lanes}(int8_t *to, int32_t value, uint32_t count) {{
   const int8_t byte = (int8_t)(value ^ 128);
@@ -187,7 +198,7 @@ def _functions() -> dict[str, str]:
     table: dict[str, str] = {}
     for lanes in LANES:
         table |= _loads(lanes) | _products(lanes) | _copies(lanes)
-        table |= c_x86_elements.functions(lanes)
+        table |= c_x86_tables.functions(lanes) | c_x86_elements.functions(lanes)
         table |= c_x86_interleave.functions(lanes) | c_x86_rounding.functions(lanes)
     return table
 

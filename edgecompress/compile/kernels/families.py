@@ -27,9 +27,7 @@ from edgecompress.compile.kernels import (
     neon_table,
     thumb_convolution,
     x86_addition,
-    x86_convolution,
-    x86_core,
-    x86_depthwise,
+    x86_family,
 )
 from edgecompress.compile.kernels.addition import Addition
 from edgecompress.compile.kernels.elementwise import Lookup
@@ -47,8 +45,7 @@ FAMILIES: Mapping[str, tuple[Choose, ...]] = {
     "thumb1": (thumb_convolution.choose,),
     "dotprod": (neon_depthwise.family(16), neon_convolution.family(neon_convolution.DOT)),
     "aarch64": (neon_depthwise.family(16), neon_convolution.family(neon_convolution.PAIRS)),
-    "vnni": (x86_depthwise.family(x86_core.VNNI), x86_convolution.family(x86_core.VNNI)),
-    "avx2": (x86_depthwise.family(x86_core.AVX2), x86_convolution.family(x86_core.AVX2)),
+    **{feature: x86_family.products(core) for feature, core in x86_family.CORES.items()},
     "neon": (neon_depthwise.family(8), neon_convolution.family(neon_convolution.PAIRS_32_BIT)),
 }
 """Target feature or machine -> its kernels; the best family first. The first kernel that takes a layer gets it."""
@@ -59,6 +56,7 @@ GENERIC: tuple[Choose, ...] = (depthwise.choose, convolution.choose)
 OWN: Mapping[str, Mapping[type, Any]] = {
     "dotprod": {MatrixProduct: neon_matrix_product.DOT},
     "aarch64": {MatrixProduct: neon_matrix_product.WIDE, Lookup: neon_table},
+    **{feature: x86_family.own(core) for feature, core in x86_family.CORES.items()},
     "neon": {
         MatrixProduct: neon_matrix_product.WIDE_32_BIT,
         Softmax: neon_softmax,
@@ -68,10 +66,6 @@ OWN: Mapping[str, Mapping[type, Any]] = {
     },
 }
 """Target feature or machine -> shape class -> what has `fits`, `name` and `build`; the best feature first."""
-
-
-X86_CORES = {"vnni": x86_core.VNNI, "avx2": x86_core.AVX2}
-"""Target feature -> its int8 core; the best feature first."""
 
 
 def choose(product: Product, features: Collection[str]) -> Kernel:
@@ -96,7 +90,7 @@ def choose_linear_addition(
     shape: Addition, asked: x86_addition.Sum, bounds: tuple[int, int], features: Collection[str]
 ) -> Kernel | None:
     """Choose a kernel that adds by a linear function with scalars of its own; None where the target has none."""
-    core = next((core for feature, core in X86_CORES.items() if feature in features), None)
+    core = next((core for feature, core in x86_family.CORES.items() if feature in features), None)
     return None if core is None else x86_addition.choose(core, shape, asked, *bounds)
 
 

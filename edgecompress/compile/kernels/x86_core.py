@@ -15,11 +15,15 @@ Method = Literal["fours", "twos"]
 
 @dataclass(frozen=True, kw_only=True)
 class Core:
-    """Vector registers of `lanes` words each, and what a word multiplies: four bytes of the depth or two halves."""
+    """Vector registers of `lanes` words each, and what a word multiplies: four bytes of the depth or two halves.
+
+    `wide`: the second factor lies as halves too, not as int8.
+    """
 
     method: Method
     lanes: int
     registers: int
+    wide: bool = False
 
     @property
     def unit(self) -> int:
@@ -48,9 +52,14 @@ class Core:
         sums = product.weights.reshape(len(product.weights), -1).sum(axis=1, dtype=np.int64)
         return replace(product, bias=product.bias - 128 * sums)
 
+    @property
+    def weight(self) -> str:
+        """The C type of the second factor's numbers."""
+        return "int16_t" if self.wide else "int8_t"
+
     def load_weights(self, place: str) -> str:
-        """The C text of a register of weights, which lie as int8."""
-        return f"{'read_words' if self.method == 'fours' else 'widen_twos'}{self.lanes}({place})"
+        """The C text of a register of the second factor."""
+        return f"{'widen_twos' if self.method == 'twos' and not self.wide else 'read_words'}{self.lanes}({place})"
 
     def dot(self, total: str, x: str, w: str) -> str:
         """The C statement that adds products to a sum."""

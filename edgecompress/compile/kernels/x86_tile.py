@@ -103,11 +103,8 @@ def _tile_cost(core: Core, pixels: int, vectors: int, depth: Depth) -> float:
     return depth.steps * (step + 0.3) + 3 * taps + _TILE_COST + _END_COST * sums
 
 
-def sums_text(core: Core, tile: Tile, depth: Depth, pixel_step: int, columns: int) -> list[str]:
-    """Sum up a tile from `from` (the image), `weights` and `table` to `sum{pixel}_{vector}`, bias included.
-
-    `columns` is how many words a channel has in the table.
-    """
+def sums_text(core: Core, tile: Tile, depth: Depth, pixel_step: int) -> list[str]:
+    """Add what a tile sums up from `from` (the image) and `weights` to `sum{pixel}_{vector}`."""
     lanes, size = core.lanes, core.lanes * core.unit
     body = []
     for v in range(tile.vectors):
@@ -123,11 +120,11 @@ def sums_text(core: Core, tile: Tile, depth: Depth, pixel_step: int, columns: in
     body = [f"const {core.element} *a = {address};", *body]
     for number, (count, _) in reversed(list(enumerate(depth.taps))):
         body = loop(f"tap{number}", count, body) if count > 1 else body
-    return [*biases(core, tile, columns), "const int8_t *b = weights;", *body]
+    return [f"const {core.weight} *b = weights;", *body]
 
 
 def biases(core: Core, tile: Tile, columns: int) -> list[str]:
-    """Begin the sums of a tile."""
+    """Begin the sums of a tile with the biases in `table`, where a channel has so many words."""
     lines = []
     for v in range(tile.vectors):
         place = offset("table", v * columns * core.lanes)

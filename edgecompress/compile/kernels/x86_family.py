@@ -1,0 +1,37 @@
+"""All int8 kernels of an x86-64 core, as kernels/families.py asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from edgecompress.compile.kernels import (
+    x86_convolution,
+    x86_depthwise,
+    x86_lookup,
+    x86_matrix_product,
+    x86_softmax,
+)
+from edgecompress.compile.kernels.elementwise import Lookup
+from edgecompress.compile.kernels.matrix_product import MatrixProduct
+from edgecompress.compile.kernels.product import Choose
+from edgecompress.compile.kernels.softmax import Softmax
+from edgecompress.compile.kernels.x86_core import AVX2, VNNI, Core
+
+CORES = {"vnni": VNNI, "avx2": AVX2}
+"""Target feature -> its core; the best feature first."""
+
+
+def products(core: Core) -> tuple[Choose, ...]:
+    """The kernels of layers of weighted sums."""
+    return (x86_depthwise.family(core), x86_convolution.family(core))
+
+
+def own(core: Core) -> Mapping[type, Any]:
+    """Shape class -> what has `fits`, `name` and `build`."""
+    return {
+        Lookup: x86_lookup.Family(core=core),
+        MatrixProduct: x86_matrix_product.Family(core=replace(core, method="twos", wide=True)),
+        Softmax: x86_softmax.Family(core=core),
+    }
