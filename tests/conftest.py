@@ -28,6 +28,7 @@ def pytest_configure() -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write tests/golden files anew instead of comparing")
+    parser.addoption("--layers", type=int, metavar="N", help="how many random layers of each precision a core gets")
 
 
 @pytest.fixture

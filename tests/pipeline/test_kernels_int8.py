@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import int8_reference
 import numpy as np
 import pytest
 from int8_reference import grouped_sums, half_away, patches, requantised
@@ -178,23 +179,6 @@ def test_the_mean_of_an_image_equals_its_definition(pixels: int, channels: int, 
     check([case], tmp_path)
 
 
-def tflite_softmax(logits: Array, table: Array) -> Array:
-    """One row, by gemmlowp's definitions on Python integers."""
-    below = [int(max(logits)) - int(logit) for logit in logits]
-    exponentials = [int(table[d]) if d < len(table) else 0 for d in below]
-    total = sum(int(quantized.divide_by_power(each, 12)) for each in exponentials)
-    zeros = 32 - total.bit_length()
-    fraction = (total << zeros) - 2**31
-    half = (fraction + 2**31 - 1 + 1) // 2
-    x = 1515870810 + int(quantized.multiply_high(half, -1010580540))
-    for _ in range(3):
-        error = 2**29 - int(quantized.multiply_high(half, x))
-        x += int(quantized.multiply_by_power(quantized.multiply_high(x, error), 2))
-    reciprocal = min(2 * x, 2**31 - 1)
-    products = [quantized.multiply_high(reciprocal, each) for each in exponentials]
-    return np.array([int(quantized.divide_by_power(each, 12 - zeros + 31 - 8)) - 128 for each in products])
-
-
 @pytest.mark.parametrize("scale", [0.004, 0.16, 0.5, 12.0])
 def test_softmax_equals_tflites(scale: float, tmp_path: Path) -> None:
     random = np.random.default_rng(6)
@@ -202,7 +186,7 @@ def test_softmax_equals_tflites(scale: float, tmp_path: Path) -> None:
     cases = []
     for rows, classes in ((3, 2), (2, 10), (1, 257), (4, 1)):
         logits = int8(random, rows, classes)
-        wanted = np.stack([tflite_softmax(row, table) for row in logits])
+        wanted = np.stack([int8_reference.softmax_row(row, table) for row in logits])
         shape = softmax.Softmax(rows=rows, classes=classes, table=len(table), rescales=False)
         bounded = np.clip(wanted, -128, 127).astype(np.int8)
         cases.append(Case(function=softmax.build(shape), arguments=(logits, table), wanted=bounded))

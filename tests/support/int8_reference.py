@@ -48,6 +48,23 @@ def grouped_sums(seen: Array, weights: Array, groups: int) -> Array:
     return np.concatenate([np.einsum("yxklc,oklc->yxo", part, weight) for part, weight in parts], axis=-1)
 
 
+def softmax_row(logits: Array, table: Array) -> Array:
+    """One row, by gemmlowp's definitions on Python integers."""
+    below = [int(max(logits)) - int(logit) for logit in logits]
+    exponentials = [int(table[d]) if d < len(table) else 0 for d in below]
+    total = sum(int(quantized.divide_by_power(each, 12)) for each in exponentials)
+    zeros = 32 - total.bit_length()
+    fraction = (total << zeros) - 2**31
+    half = (fraction + 2**31 - 1 + 1) // 2
+    x = 1515870810 + int(quantized.multiply_high(half, -1010580540))
+    for _ in range(3):
+        error = 2**29 - int(quantized.multiply_high(half, x))
+        x += int(quantized.multiply_by_power(quantized.multiply_high(x, error), 2))
+    reciprocal = min(2 * x, 2**31 - 1)
+    products = [quantized.multiply_high(reciprocal, each) for each in exponentials]
+    return np.array([int(quantized.divide_by_power(each, 12 - zeros + 31 - 8)) - 128 for each in products])
+
+
 def apply(layer: layers.Layer, inputs: Sequence[Array]) -> Array:
     """Compute a layer on one sample, inputs in the shapes of its values."""
     match layer:
@@ -73,6 +90,11 @@ def apply(layer: layers.Layer, inputs: Sequence[Array]) -> Array:
             return _multiplication(layer, inputs)
         case layers.Padding():
             return np.pad(inputs[0], layer.widths, constant_values=layer.fill)
+        case layers.Softmax():
+            table = quantized.softmax_exponentials(layer.inputs[0].scale)
+            rows = inputs[0].reshape(layer.rows, layer.classes)
+            found = np.stack([softmax_row(row, table) for row in rows])
+            return np.clip(found, -128, 127).astype(np.int8)
         case layers.Resize():
             return _resized(layer, inputs[0])
     raise TypeError(type(layer).__name__)

@@ -133,16 +133,17 @@ def _samples(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
 def _convolution(pick: Pick, name: str) -> layers.Layer:
     groups = (1, 1, 1, 2, 3)[pick(0, 4)]
     channels = groups * pick(1, LARGEST_CHANNELS // groups)
-    return _weighted_window(pick, name, channels, groups * pick(1, LARGEST_CHANNELS // groups), groups)
+    return weighted_window(pick, name, channels, groups * pick(1, LARGEST_CHANNELS // groups), groups)
 
 
 def _depthwise(pick: Pick, name: str) -> layers.Layer:
     multiplier = (1, 1, 1, 2)[pick(0, 3)]
     channels = pick(1, LARGEST_CHANNELS)
-    return _weighted_window(pick, name, channels, multiplier * channels, channels)
+    return weighted_window(pick, name, channels, multiplier * channels, channels)
 
 
-def _weighted_window(pick: Pick, name: str, channels: int, outputs: int, groups: int) -> layers.Layer:
+def weighted_window(pick: Pick, name: str, channels: int, outputs: int, groups: int) -> layers.Layer:
+    """Draw a convolution of so many channels."""
     window = _window(pick, channels)
     weighted = _weights(pick, (outputs, *window.kernel, channels // groups))
     return layers.Convolution(
@@ -154,7 +155,12 @@ def _weighted_window(pick: Pick, name: str, channels: int, outputs: int, groups:
 
 
 def _fully_connected(pick: Pick, name: str) -> layers.Layer:
-    rows, taps, outputs = (1, 1, pick(2, 5))[pick(0, 2)], pick(1, 100), pick(1, LARGEST_CHANNELS)
+    return fully_connected(pick, name, 100, LARGEST_CHANNELS)
+
+
+def fully_connected(pick: Pick, name: str, most_taps: int, most_outputs: int) -> layers.Layer:
+    """Draw a matrix product of a row, or of some."""
+    rows, taps, outputs = (1, 1, pick(2, 5))[pick(0, 2)], pick(1, most_taps), pick(1, most_outputs)
     ends = _ends(pick, name, (rows, taps), (rows, outputs))
     return layers.FullyConnected(**ends, **_weights(pick, (outputs, taps)), rows=rows)
 
@@ -176,7 +182,11 @@ def _pool(pick: Pick, name: str, kind: type[Any]) -> Any:
 
 
 def _addition(pick: Pick, name: str) -> layers.Layer:
-    shape = (pick(1, LARGEST_SIDE), pick(1, LARGEST_SIDE), pick(1, LARGEST_CHANNELS))
+    return addition(pick, name, (pick(1, LARGEST_SIDE), pick(1, LARGEST_SIDE), pick(1, LARGEST_CHANNELS)))
+
+
+def addition(pick: Pick, name: str, shape: tuple[int, ...]) -> layers.Layer:
+    """Draw a sum of two tensors."""
     scales = [ADDITION_SCALES[pick(0, len(ADDITION_SCALES) - 1)] for _ in range(2)]
     inputs = tuple(
         Value(name=f"{name}_in{number}", shape=shape, scale=scale, zero_point=zero_point(pick))
