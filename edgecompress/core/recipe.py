@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import tomllib
 from pathlib import Path
@@ -96,14 +95,30 @@ class Limits(FileValue):
 
 
 class Recipe(FileValue):
-    """A whole recipe. Relative paths in it are taken from the recipe's own folder."""
+    """A whole recipe. Relative paths in it are taken from the recipe's own folder.
+
+    `model` is a model file, or `module:function` that returns a torch network; then `state` is the file with its
+    tensors, and `shapes` names its inputs.
+    """
 
     model: Path
+    state: Path | None = None
     name: str | None = None
     shapes: dict[str, tuple[int, ...]] = {}
     data: DataSource | None = None
     steps: tuple[Step, ...] = ()
     limits: Limits = Limits()
+
+    @property
+    def model_sources(self) -> tuple[Path, ...]:
+        """The files that decide what the network is: the model file, or the function's module and the state."""
+        return (self.model.parent / _file_of(self.model.name), *([self.state] if self.state is not None else []))
+
+    @model_validator(mode="after")
+    def _state_of_a_function(self) -> Self:
+        if self.state is not None and not user_function.is_name(self.model.name):
+            raise ValueError('`state` goes with a model = "module:function"')
+        return self
 
 
 def load(path: Path) -> Recipe:
@@ -115,7 +130,8 @@ def load(path: Path) -> Recipe:
         folder = base / (data.module_folder or "")
         paths = {"file": data.file and base / data.file, "folder": data.folder and base / data.folder}
         data = data.model_copy(update={**paths, "module_folder": folder})
-    return recipe.model_copy(update={"model": base / recipe.model, "data": data})
+    state = recipe.state and base / recipe.state
+    return recipe.model_copy(update={"model": base / recipe.model, "state": state, "data": data})
 
 
 def load_or_wrap(source: Path) -> Recipe:
@@ -125,7 +141,7 @@ def load_or_wrap(source: Path) -> Recipe:
 
 def _file_of(name: str) -> str:
     """Return a path as it is, and that of the module of a `module:function`."""
-    if re.match(user_function.PATTERN, name) is None:
+    if not user_function.is_name(name):
         return name
     return name.partition(":")[0].replace(".", "/") + ".py"
 

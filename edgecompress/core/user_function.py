@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -16,6 +17,11 @@ from edgecompress.core.errors import ConfigError, EdgecompressError
 
 PATTERN = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 """What a name looks like."""
+
+
+def is_name(text: str) -> bool:
+    """True for what looks like `module:function`."""
+    return re.match(PATTERN, text) is not None
 
 
 def call(name: str, folder: Path | None, *, where: str) -> Any:

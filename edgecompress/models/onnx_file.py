@@ -54,6 +54,13 @@ def load(path: Path, *, name: str | None = None, shapes: Mapping[str, tuple[int,
     proto = _parse(path)
     checks.check_file(proto, path)
     _load_external_weights(proto, path)
+    return read(proto, path, name=name, shapes=shapes)
+
+
+def read(
+    proto: ModelProto, path: Path, *, name: str | None = None, shapes: Mapping[str, tuple[int, ...]] = NO_SHAPES
+) -> Model:
+    """Make a Model of an ONNX graph that lies whole in memory, as `load` does; `path` is what errors call it."""
     proto = _in_one_graph(proto, path)
     checks.check_graph(proto, path)
     bound_shapes.bind(proto, shapes, path)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edgecompress.core.bundle import Bundle
     from edgecompress.core.device import Device
     from edgecompress.core.effects import StepEffect
-    from edgecompress.core.recipe import Step
+    from edgecompress.core.recipe import Recipe, Step
     from edgecompress.core.report import Baseline, LimitResult, Report
     from edgecompress.core.target import Target
     from edgecompress.core.values import Data, Model, Optimize
@@ -50,7 +50,7 @@ def compress(
     channel_multiple = chosen.channel_multiple if chosen is not None else 1
     inputs = {
         "recipe": asked.model_dump(mode="json", exclude={"limits"}),
-        "model": _hash_if_there(asked.model),
+        "model": [_hash_if_there(path) for path in asked.model_sources],
         "data": [_hash_if_there(path) for path in asked.data.sources] if asked.data is not None else [],
         "channel_multiple": channel_multiple,
         "files": [_hash_if_there(path) for step in asked.steps for path in step.sources(source.resolve().parent)],
@@ -196,14 +196,13 @@ def check(source: Path, chosen: Target, optimize: Optimize = "balanced") -> Fit:
     `source` is a model file, a recipe (its model as given), or a run folder (its compressed network).
     """
     from edgecompress import compile as compiler
-    from edgecompress import models
 
     if source.is_dir():
         run = Run.open(source, Silent())
         run.key("compress")
         return compiler.check(_load(run, "model"), chosen, optimize)
     asked = recipe.load_or_wrap(source)
-    return compiler.check(models.load(asked.model, name=asked.name, shapes=asked.shapes), chosen, optimize)
+    return compiler.check(_as_given(asked), chosen, optimize)
 
 
 def remote_board(address: str) -> RemoteBoard:
@@ -223,14 +222,13 @@ def connect(chosen: Target, choice: DeviceChoice) -> Iterator[Device]:
 
 
 def _compress(run: Run, key: str, channel_multiple: int) -> None:
-    from edgecompress import models
     from edgecompress.core import data as data_source
     from edgecompress.models import onnx_file
     from edgecompress.pipeline import steps
     from edgecompress.pipeline.step_costs import StepEffects
 
     asked = run.record.recipe
-    baseline = models.load(asked.model, name=asked.name, shapes=asked.shapes)
+    baseline = _as_given(asked)
     data = data_source.load(asked.data, baseline.inputs) if asked.data is not None else None
     stations = list(steps.apply(run, baseline, data, key, channel_multiple))
     with files.whole_folder(run.folder / "model") as draft:
@@ -240,6 +238,13 @@ def _compress(run: Run, key: str, channel_multiple: int) -> None:
         files.write_whole(draft / "steps.json", effects.model_dump_json(indent=2))
         if data is not None:
             _save_evaluation(data, draft / "evaluation.npz")
+
+
+def _as_given(asked: Recipe) -> Model:
+    """Load the network that a recipe names."""
+    from edgecompress import models
+
+    return models.load(asked.model, name=asked.name, shapes=asked.shapes, state=asked.state)
 
 
 def _load(run: Run, which: str) -> Model:

@@ -12,7 +12,7 @@ from edgecompress.core.errors import ConfigError
 
 
 def test_private_modules_are_no_plugins() -> None:
-    assert plugins.names("models") == ("onnx_file", "tflite_file")
+    assert plugins.names("models") == ("onnx_file", "tflite_file", "torch_file")
     assert "static_int8" in plugins.names("compress")
 
 
@@ -34,7 +34,7 @@ def test_other_names_are_answered_with_all_there_are(name: str) -> None:
         plugins.find("models", name, where="here")
 
     assert caught.value.message == f"here: no models module is called {name!r}"
-    assert caught.value.hint == "known: onnx_file, tflite_file"
+    assert caught.value.hint == "known: onnx_file, tflite_file, torch_file"
 
 
 def test_listing_plugins_imports_none_of_them() -> None:

@@ -58,7 +58,7 @@ def test_an_unknown_suffix_is_refused() -> None:
 
     assert (caught.value.message, caught.value.hint) == (
         "net.pt: no model format has the suffix '.pt'",
-        "known: .onnx, .tflite",
+        "known: .onnx, .tflite, .pt2",
     )
 
 
