@@ -78,6 +78,12 @@ def prune_to(module: fx.GraphModule, example: tuple[Tensor, ...], macs: float, h
     return best
 
 
+def narrowed(module: fx.GraphModule, example: tuple[Tensor, ...], share: float, how: Pruning) -> fx.GraphModule:
+    """Return a copy whose groups keep `share` of their channels, the most important ones."""
+    importances = [group.importance for group in _grouped(_copied(module), example, how)[1]]
+    return _pruned(module, example, _counts(importances, 1 - share, how), how)
+
+
 def multiplications(module: nn.Module, example: tuple[Tensor, ...]) -> int:
     """Count the multiply-accumulates of convolutions and fully connected layers for one sample."""
     counted: list[int] = []
