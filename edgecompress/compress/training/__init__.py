@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from edgecompress.compress.training.curve import Curve, Epoch
-from edgecompress.compress.training.options import TrainingOptions
+from edgecompress.compress.training.options import LoopOptions, TrainingOptions
 from edgecompress.core import extras
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edgecompress.compress.training.losses import Loss
     from edgecompress.core.values import Context, Model
 
-__all__ = ["AfterStep", "Curve", "Epoch", "TrainingOptions", "train"]
+__all__ = ["AfterStep", "Curve", "Epoch", "LoopOptions", "TrainingOptions", "train"]
 
 AfterStep = Callable[[int, int], None]
 """Called as (steps done, steps in all) after each step of the optimizer.
@@ -33,7 +33,7 @@ training that was interrupted resumes with it.
 def train(
     module: nn.Module,
     context: Context,
-    options: TrainingOptions,
+    options: LoopOptions,
     *,
     name: str,
     given: Model | None = None,
@@ -45,8 +45,8 @@ def train(
 
     `given` is the network as the step got it, which `loss = "fidelity"` imitates. `name` says in progress, errors, the
     report and the checkpoint what is trained; a step that trains several times gives several names. `loss` replaces the
-    one that the options name. No epoch that ends before the share `best_from` of all steps counts as the best one: a
-    method that changes the network along the way (`after_step`) is done there.
+    one that the options name, and must be given with LoopOptions. No epoch that ends before the share `best_from` of
+    all steps counts as the best one: a method that changes the network along the way (`after_step`) is done there.
 
     With `context.scratch`, every epoch leaves a checkpoint: the same call goes on from there and ends with the same
     weights, bit for bit on the same machine and number of threads; a training that is done is not repeated.

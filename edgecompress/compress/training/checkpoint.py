@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from edgecompress.compress.training.options import TrainingOptions
+from edgecompress.compress.training.options import LoopOptions
 from edgecompress.compress.training.samples import TrainingSamples
 from edgecompress.core import files
 
@@ -32,7 +32,7 @@ def path(scratch: Path, name: str) -> Path:
 
 
 def fingerprint(
-    module: nn.Module, loss: nn.Module, samples: TrainingSamples, options: TrainingOptions, where_best_begins: float
+    module: nn.Module, loss: nn.Module, samples: TrainingSamples, options: LoopOptions, where_best_begins: float
 ) -> str:
     """Hash everything that decides how a training ends: a checkpoint with another one belongs to another training."""
     digest = hashlib.sha256(f"{type(options).__qualname__} {options.model_dump_json()} {where_best_begins}".encode())

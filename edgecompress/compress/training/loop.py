@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from edgecompress.compress.training import AfterStep, checkpoint, memory, schedules
 from edgecompress.compress.training.curve import Curve, Epoch
 from edgecompress.compress.training.losses import FidelityLoss, LabelsLoss, Loss
-from edgecompress.compress.training.options import TrainingOptions
+from edgecompress.compress.training.options import LoopOptions, TrainingOptions
 from edgecompress.compress.training.outputs import as_tuple, before_softmax
 from edgecompress.compress.training.samples import FEWEST, Batch, TrainingSamples, hold_out, read
 from edgecompress.core.errors import ConfigError
@@ -30,7 +30,7 @@ SEEDS_APART = 1_000_003
 def run(
     module: nn.Module,
     context: Context,
-    options: TrainingOptions,
+    options: LoopOptions,
     *,
     name: str,
     given: Model | None,
@@ -54,8 +54,10 @@ def run(
     return curve
 
 
-def named_loss(options: TrainingOptions, given: Model | None) -> Loss:
+def named_loss(options: LoopOptions, given: Model | None) -> Loss:
     """The loss that the options name; `given` is the network that `loss = "fidelity"` imitates."""
+    if not isinstance(options, TrainingOptions):
+        raise TypeError("these options name no loss: give one")
     if options.loss == "labels":
         return LabelsLoss()
     if given is None:
@@ -74,7 +76,7 @@ def check_labels(loss: Loss, samples: TrainingSamples, where: str) -> None:
         )
 
 
-def device_of(options: TrainingOptions, context: Context) -> torch.device:
+def device_of(options: LoopOptions, context: Context) -> torch.device:
     """Where to train. Raises ConfigError when a GPU is asked for and there is none."""
     if options.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
@@ -108,7 +110,7 @@ class _Training:
         module: nn.Module,
         loss: Loss,
         samples: TrainingSamples,
-        options: TrainingOptions,
+        options: LoopOptions,
         context: Context,
         name: str,
         best_from: float,
@@ -165,7 +167,8 @@ class _Training:
         for position, part in enumerate(parts, start=1):
             rate = self.options.learning_rate * schedules.factor(self.options.schedule, done, total)
             with self._out_of_memory_is_said():
-                losses.append(self._step(self.samples.batch(part), rate, f"epoch {number}, batch {position}"))
+                batch = self.loss.vary(self.samples.batch(part))
+                losses.append(self._step(batch, rate, f"epoch {number}, batch {position}"))
             done += 1
             if after_step is not None:
                 after_step(done, total)
@@ -300,7 +303,7 @@ def _count_right(output: Tensor, labels: Tensor | None) -> int:
     return int(torch.eq(output.argmax(dim=1), labels).sum())
 
 
-def _optimizer(options: TrainingOptions, parameters: list[nn.Parameter], where: str) -> torch.optim.Optimizer:
+def _optimizer(options: LoopOptions, parameters: list[nn.Parameter], where: str) -> torch.optim.Optimizer:
     """Return the optimizer with weight decay for what has more than one dimension: neither biases nor batch norms."""
     trained = [parameter for parameter in parameters if parameter.requires_grad]
     if not trained:

@@ -33,6 +33,10 @@ class Loss(nn.Module):
         Raises ConfigError, beginning with `where`, when the loss does not fit the network or the samples.
         """
 
+    def vary(self, batch: Batch) -> Batch:
+        """Return what the network is to see instead of a batch that trains; held-out ones stay as they are."""
+        return batch
+
     def forward(self, outputs: tuple[Tensor, ...], batch: Batch) -> Tensor:
         """Return a scalar. Where the network ends in a softmax, `outputs` are what it is computed from."""
         raise NotImplementedError

@@ -9,7 +9,7 @@ from pydantic import Field
 from edgecompress.core.values import FileValue
 
 
-class TrainingOptions(FileValue):
+class LoopOptions(FileValue):
     """The keys of every step that trains, beside the method's own.
 
     `epochs`: passes over the samples that train; 0 trains nothing.
@@ -17,7 +17,6 @@ class TrainingOptions(FileValue):
     `weight_decay`: of weights; biases and batch norms have none.
     `held_out`: the share of the training samples that choose the best epoch, drawn evenly over the classes; with 0 the
     last epoch is kept. `patience`: training stops after so many epochs without a better one; 0 never stops early.
-    `loss`: `labels` (cross entropy) or `fidelity` (the outputs of the network as the step got it, no labels needed).
     `device`: `auto` takes the GPU when there is one. `mixed_precision`: bfloat16 where torch holds it to be safe.
     """
 
@@ -29,7 +28,15 @@ class TrainingOptions(FileValue):
     weight_decay: float = Field(default=0, ge=0, lt=1)
     held_out: float = Field(default=0.1, ge=0, le=0.5)
     patience: int = Field(default=0, ge=0)
-    loss: Literal["labels", "fidelity"] = "labels"
     seed: int = Field(default=0, ge=0)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     mixed_precision: bool = False
+
+
+class TrainingOptions(LoopOptions):
+    """The keys of every step that trains, and has no loss of its own.
+
+    `loss`: `labels` (cross entropy) or `fidelity` (the outputs of the network as the step got it, no labels needed).
+    """
+
+    loss: Literal["labels", "fidelity"] = "labels"

@@ -21,12 +21,14 @@ class Batch:
     """Samples that the network saw together.
 
     `inputs` in the order of the network's inputs, `labels` (n,) or None; `indices` (n,) are the samples' places among
-    all that `Loss.prepare` saw.
+    all that `Loss.prepare` saw. `varied`: a loss made the inputs anew, and perhaps labels of shares of each class
+    (n, classes); they belong to no place any more.
     """
 
     inputs: tuple[Tensor, ...]
     labels: Tensor | None
     indices: Tensor
+    varied: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
