@@ -60,10 +60,11 @@ class Place:
     owner: str
 
 
-def find_places(real: ModelProto, seen: Mapping[str, Histogram]) -> tuple[Place, ...]:
-    """Find the tensors of a float graph that its quantized form rounds, but for those with a fixed scale."""
-    pooled = {node.output[0]: node.input[0] for node in real.graph.node if node.op_type in _quantizer.SAME_SCALE}
-    fixed = {node.output[0] for node in real.graph.node if node.op_type in _quantizer.FIXED_OUTPUTS}
+def find_places(real: Model, seen: Mapping[str, Histogram]) -> tuple[Place, ...]:
+    """Find the tensors of a float network that its quantized form rounds, but for those with a fixed scale."""
+    nodes = real.graph.graph.node
+    pooled = {node.output[0]: node.input[0] for node in nodes if node.op_type in _quantizer.SAME_SCALE}
+    fixed = {node.output[0] for node in nodes if node.op_type in _quantizer.FIXED_OUTPUTS}
     found = []
     for node in quantized(real, seen, {}).graph.node:
         tensor = node.input[0].removesuffix(OUTPUT_SUFFIX)
@@ -75,13 +76,14 @@ def find_places(real: ModelProto, seen: Mapping[str, Histogram]) -> tuple[Place,
     return tuple(found)
 
 
-def quantized(real: ModelProto, seen: Mapping[str, Histogram], parameters: _quantizer.Parameters) -> ModelProto:
-    """Quantize a float graph in the form of static_int8."""
+def quantized(real: Model, seen: Mapping[str, Histogram], parameters: _quantizer.Parameters) -> ModelProto:
+    """Quantize a float network in the form of static_int8. Raises ModelError when onnxruntime cannot."""
     ranges = {name: _ranges.minmax(histogram) for name, histogram in seen.items()}
-    graph = _quantizer.quantize(
-        real, ranges, activation_bits=8, per_channel=True, symmetric=False, parameters=parameters
-    )
-    simplify(graph, inner_values(real.graph))
+    with _quantizer.explained(real.name):
+        graph = _quantizer.quantize(
+            real.graph, ranges, activation_bits=8, per_channel=True, symmetric=False, parameters=parameters
+        )
+        simplify(graph, inner_values(real.graph.graph))
     return graph
 
 

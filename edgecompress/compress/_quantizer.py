@@ -120,7 +120,11 @@ def _data(real: ModelProto, ranges: Ranges) -> dict[str, TensorData]:
 def _given(parameters: Parameters) -> dict[str, list[dict[str, Any]]]:
     return {
         name: [
-            {"scale": np.array(scale), "zero_point": np.array(zero_point, np.int8), **({"axis": 0} if scales.ndim else {})}
+            {
+                "scale": np.array(scale),
+                "zero_point": np.array(zero_point, np.int8),
+                **({"axis": 0} if scales.ndim else {}),
+            }
             for scale in np.atleast_1d(scales)
         ]
         for name, (scales, zero_point) in parameters.items()

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Literal
 import onnx
 from pydantic import Field
 
-from edgecompress.compress import _quantizer
 from edgecompress.compress._calibration import observe
 from edgecompress.compress.training import AfterStep, TrainingOptions, train
 from edgecompress.core import toml_file
 from edgecompress.core.errors import ConfigError, ModelError
-from edgecompress.core.values import AppliedStep, Context, Model, Option, Samples
+from edgecompress.core.values import AppliedStep, Context, Data, Model, Option
 
 if TYPE_CHECKING:
     from torch import fx
@@ -54,22 +53,21 @@ def apply(model: Model, options: Mapping[str, Option], context: Context) -> Mode
         raise ModelError(f"{model.name} is already quantized", hint="qat quantizes: take out the step that does it too")
     if context.data is None:
         raise ConfigError(f"qat needs samples to train {model.name} with", hint="add a [data] table to the recipe")
-    with _quantizer.explained(model.name):
-        graph = _quantized(model, chosen, context.data.training or context.data.calibration, context)
+    graph = _quantized(model, chosen, context.data, context)
     step = AppliedStep(method="qat", options=chosen.model_dump())
     return dataclasses.replace(model, graph=graph, steps=(*model.steps, step))
 
 
-def _quantized(model: Model, options: Options, samples: Samples, context: Context) -> onnx.ModelProto:
+def _quantized(model: Model, options: Options, data: Data, context: Context) -> onnx.ModelProto:
     from edgecompress.compress import _qat_graph, torch_graph
 
     # Written by our own exporter first, so that every tensor has the name that it will have in the end.
     plain = torch_graph.to_onnx(torch_graph.to_torch(model), like=model)
-    seen = observe(plain.graph, context.data.calibration if context.data else samples, context.progress)
-    places = _qat_graph.find_places(plain.graph, seen)
+    seen = observe(plain.graph, data.calibration, context.progress)
+    places = _qat_graph.find_places(plain, seen)
     module = torch_graph.to_torch(plain)
     if options.batch_norm:
-        module = torch_graph.restore_batch_norm(module, samples)
+        module = torch_graph.restore_batch_norm(module, data.training or data.calibration)
     widths = _qat_graph.Widths(
         weights=options.weight_bits,
         activations=options.activation_bits,
@@ -88,7 +86,7 @@ def _quantized(model: Model, options: Options, samples: Samples, context: Contex
         best_from=best_from,
     )
     trained = torch_graph.to_onnx(_qat_graph.plain(module), like=plain)
-    graph = _qat_graph.quantized(trained.graph, seen, _qat_graph.parameters_of(module, trained.graph, places))
+    graph = _qat_graph.quantized(trained, seen, _qat_graph.parameters_of(module, trained.graph, places))
     _qat_graph.keep_bounds(graph, trained.graph, module, places)
     return onnx.shape_inference.infer_shapes(graph, check_type=True, strict_mode=True)
 

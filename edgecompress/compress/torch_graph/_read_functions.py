@@ -93,7 +93,7 @@ def split(reader: Reader, node: NodeProto) -> fx.Node:
     else:
         whole = reader.function(node, torch.split, x, parts, axis)
     for position, name in enumerate(node.output):
-        reader.values[name] = reader.graph.call_function(operator.getitem, (whole, position))
+        reader.values[name] = reader.part(whole, position, name)
     return reader.values[node.output[0]]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable
 from typing import Any
@@ -78,6 +79,12 @@ class Reader:
     def function(self, node: NodeProto, function: Callable[..., Any], *arguments: Any, **options: Any) -> fx.Node:
         """Call a function of torch."""
         return self._described(node, self.graph.call_function(function, arguments, options))
+
+    def part(self, whole: fx.Node, position: int, output: str) -> fx.Node:
+        """Take one of several results of a function: the ONNX tensor `output`."""
+        taken = self.graph.call_function(operator.getitem, (whole, position))
+        taken.meta[ONNX_OUTPUT] = output
+        return taken
 
     def finish(self) -> fx.GraphModule:
         """Close the graph with the model's outputs, and give it as a module that is not in training mode."""
