@@ -32,6 +32,7 @@ from edgecompress.compile.kernels import (
 from edgecompress.compile.kernels.addition import Addition
 from edgecompress.compile.kernels.elementwise import Lookup
 from edgecompress.compile.kernels.matrix_product import MatrixProduct
+from edgecompress.compile.kernels.neon_tile import Core
 from edgecompress.compile.kernels.pool import AveragePool, MaxPool, Mean
 from edgecompress.compile.kernels.product import Choose, Kernel, Product
 from edgecompress.compile.kernels.softmax import Softmax
@@ -39,14 +40,20 @@ from edgecompress.compile.program import CKernel
 
 Build = Callable[[], tirx.PrimFunc | CKernel]
 
+
+def _neon(core: Core, channels: int) -> tuple[Choose, ...]:
+    """The families of a core whose registers take so many channels of a depthwise convolution."""
+    return neon_depthwise.family(channels), neon_convolution.family(core), neon_grouped.family(core)
+
+
 FAMILIES: Mapping[str, tuple[Choose, ...]] = {
     "mve": (mve_depthwise.choose, mve_convolution.choose),
     "dsp": (dsp_depthwise.choose, dsp_convolution.choose),
     "thumb1": (thumb_convolution.choose,),
-    "dotprod": (neon_depthwise.family(16), neon_convolution.family(neon_convolution.DOT)),
-    "aarch64": (neon_depthwise.family(16), neon_convolution.family(neon_convolution.PAIRS)),
+    "dotprod": _neon(neon_convolution.DOT, 16),
+    "aarch64": _neon(neon_convolution.PAIRS, 16),
     **{feature: x86_family.products(core) for feature, core in x86_family.CORES.items()},
-    "neon": (neon_depthwise.family(8), neon_convolution.family(neon_convolution.PAIRS_32_BIT)),
+    "neon": _neon(neon_convolution.PAIRS_32_BIT, 8),
 }
 """Target feature or machine -> its kernels; the best family first. The first kernel that takes a layer gets it."""
 
