@@ -18,6 +18,9 @@ UNIT_LIMIT_S = 2 * UNIT_BUDGET_S
 CPU_SECONDS = "cpu_seconds"
 started = pytest.StashKey[float]()
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+"""pytest-xdist already keeps every core busy; torch reads this when it is imported."""
+
 Golden = Callable[[str, str], None]
 
 
