@@ -1,5 +1,9 @@
-/* A pool of threads that wait for their part of a layer. They are started once and never end; the processor's own
- * atomic words and futex(2) are all that it takes. */
+/* A pool of threads that wait for a share of a layer. They are started once and never end; the processor's own atomic
+ * words and futex(2) are all that it takes.
+ *
+ * Every thread has a share of a loop's turns, always the same one, so that it finds in its cache what it wrote for the
+ * layer before; who is done with its own takes from the others'. A helper that has not begun when the caller has seen to
+ * everything is not waited for: its offer is taken back. */
 #include "edgert_parallel.h"
 
 #include <stdbool.h>
@@ -14,6 +18,8 @@ enum {
     STACK_BYTES = 1 << 20,
     GUARD_BYTES = 1 << 16, /* the largest page that a Linux kernel has */
     SIGNAL_STACK_BYTES = 1 << 16,
+    CACHE_LINE = 64,
+    PORTIONS = 4, /* of a share: what is taken at once, so that a thread that is held up leaves little behind */
     SPINS = 2000, /* some ten microseconds: shorter than a sleep and its end take */
     READ_AND_WRITE = 3,
     NO_ACCESS = 0,
@@ -24,20 +30,32 @@ enum {
     FUTEX_WAKE_PRIVATE = 129
 };
 
-/* One helper: `asked` counts the parts that it was given, `done` those that it has finished. A side that is about to
- * sleep on a word says so first, so that the other need not wake it otherwise. */
+/* What a helper does. The caller offers, and takes an offer back that nobody took up; the helper takes it up and rests. */
+enum { RESTING, OFFERED, WORKING };
+
+/* One helper. A side that is about to sleep says so first, so that the other need not wake it otherwise. */
 typedef struct {
-    uint32_t asked;
-    uint32_t done;
+    _Alignas(CACHE_LINE) uint32_t state;
     uint32_t sleeps;
     uint32_t awaited;
-    edgert_work work;
-    void *context;
-    uint32_t first;
-    uint32_t last;
     uint8_t *signal_stack;
 } helper;
 
+/* A thread's share of the turns: `next` is the first that nobody has taken. It may pass `end`, by one portion a thread. */
+typedef struct {
+    _Alignas(CACHE_LINE) uint32_t next;
+    uint32_t end;
+} share;
+
+/* The loop that is computed now: there is never a second one. */
+static struct {
+    edgert_work work;
+    void *context;
+    uint32_t parts;
+    uint32_t portion;
+} job;
+
+static share shares[MAX_THREADS];
 static helper helpers[MAX_THREADS - 1];
 static uint32_t started;
 static uint32_t threads = 1u;
@@ -84,13 +102,58 @@ static void set(uint32_t *word, uint32_t value, const uint32_t *sleeps) {
     }
 }
 
+/* Put `by` in the place of `value`; false when the word holds something else. In assembler on aarch64, where compilers
+ * call functions of a library for it. */
+static bool replace(uint32_t *word, uint32_t value, uint32_t by) {
+#if defined(__aarch64__)
+    uint32_t found, failed;
+    do {
+        __asm__ volatile("ldaxr %w0, %1" : "=r"(found) : "Q"(*word) : "memory");
+        if (found != value) {
+            return false;
+        }
+        __asm__ volatile("stlxr %w0, %w2, %1" : "=&r"(failed), "=Q"(*word) : "r"(by) : "memory");
+    } while (failed != 0u);
+    return true;
+#else
+    return __atomic_compare_exchange_n(word, &value, by, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+#endif
+}
+
+/* The word as it was, and `count` added to it. */
+static uint32_t take(uint32_t *word, uint32_t count) {
+    uint32_t found = __atomic_load_n(word, __ATOMIC_RELAXED);
+    while (!replace(word, found, found + count)) {
+        found = __atomic_load_n(word, __ATOMIC_RELAXED);
+    }
+    return found;
+}
+
+/* Compute what is left of the shares, the own one first. */
+static void compute(uint32_t own) {
+    const uint32_t portion = job.portion;
+    for (uint32_t i = 0u; i < job.parts; ++i) {
+        share *const from = &shares[(own + i) % job.parts];
+        while (__atomic_load_n(&from->next, __ATOMIC_RELAXED) < from->end) {
+            const uint32_t first = take(&from->next, portion);
+            if (first >= from->end) {
+                break;
+            }
+            const uint32_t rest = from->end - first;
+            job.work(first, first + (rest < portion ? rest : portion), job.context);
+        }
+    }
+}
+
 static void help(void *argument) {
     helper *own = argument;
     edgert_faults_use_stack(own->signal_stack, SIGNAL_STACK_BYTES);
-    for (uint32_t part = 1u;; ++part) {
-        await(&own->asked, part, &own->sleeps);
-        own->work(own->first, own->last, own->context);
-        set(&own->done, part, &own->awaited);
+    for (;;) {
+        await(&own->state, OFFERED, &own->sleeps);
+        if (replace(&own->state, OFFERED, WORKING)) {
+            compute((uint32_t)(own - helpers) + 1u);
+            set(&own->state, RESTING, &own->awaited);
+        }
     }
 }
 
@@ -128,19 +191,28 @@ static uint32_t begin_of(uint32_t part, uint32_t parts, uint32_t count) {
 
 void edgert_split(edgert_work work, void *context, uint32_t count) {
     const uint32_t parts = count < threads ? count : threads;
-    for (uint32_t part = 1u; part < parts; ++part) {
-        helper *other = &helpers[part - 1u];
-        other->work = work;
-        other->context = context;
-        other->first = begin_of(part, parts, count);
-        other->last = begin_of(part + 1u, parts, count);
-        set(&other->asked, other->asked + 1u, &other->sleeps);
+    if (parts <= 1u) {
+        if (count != 0u) {
+            work(0u, count, context);
+        }
+        return;
     }
-    if (parts != 0u) {
-        work(0u, begin_of(1u, parts, count), context);
+    job.work = work;
+    job.context = context;
+    job.parts = parts;
+    job.portion = count / (parts * PORTIONS) + 1u;
+    for (uint32_t part = 0u; part < parts; ++part) {
+        shares[part].next = begin_of(part, parts, count);
+        shares[part].end = begin_of(part + 1u, parts, count);
     }
     for (uint32_t part = 1u; part < parts; ++part) {
-        helper *other = &helpers[part - 1u];
-        await(&other->done, other->asked, &other->awaited);
+        set(&helpers[part - 1u].state, OFFERED, &helpers[part - 1u].sleeps);
+    }
+    compute(0u);
+    for (uint32_t part = 1u; part < parts; ++part) {
+        helper *const other = &helpers[part - 1u];
+        if (!replace(&other->state, OFFERED, RESTING)) {
+            await(&other->state, RESTING, &other->awaited);
+        }
     }
 }
