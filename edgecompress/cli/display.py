@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 STAGE_LABELS = {
     "compress": "Compress",
     "steps": "Measure each step",
+    "tune": "Tune",
     "compile": "Compile",
     "deploy": "Deploy and verify",
     "profile": "Measure",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from edgecompress.compile import without_torch
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 without_torch.install()
 
+NO_WAYS: Mapping[str, str] = MappingProxyType({})
+
 
 def build(
     model: Model,
@@ -26,30 +30,41 @@ def build(
     *,
     samples: Samples | None = None,
     optimize: Optimize = "balanced",
+    ways: Mapping[str, str] = NO_WAYS,
     progress: Progress = no_progress,
 ) -> Bundle:
     """Compile a model for a target into a bundle folder, which appears only when it is whole.
 
     The test vectors are the first samples, or seeded inputs when there are none; `optimize` changes no byte of them.
+    `ways` are those that were measured to be the fastest (compile.ways); they change no byte of an int8 network.
     Raises ModelError for what cannot be compiled, DoesNotFitError, MissingToolError, ToolFailedError and StorageError.
     """
     from edgecompress.compile import draft as drafts
 
     with drafts.begin(target, folder) as draft:
-        return _build(draft, model, samples, optimize, progress)
+        return _build(draft, model, samples, optimize, ways, progress)
 
 
-def _build(draft: Draft, model: Model, samples: Samples | None, optimize: Optimize, progress: Progress) -> Bundle:
+def _build(
+    draft: Draft,
+    model: Model,
+    samples: Samples | None,
+    optimize: Optimize,
+    ways: Mapping[str, str],
+    progress: Progress,
+) -> Bundle:
     # TVM takes a second to import: the runtime is being compiled meanwhile.
     from edgecompress.compile import assemble
     from edgecompress.compile.graph import to_program
+    from edgecompress.compile.kernels import tuning
     from edgecompress.compile.modes import compare
 
     target = draft.target
     origin = assemble.Origin(
         model_sha256=hashlib.sha256(model.graph.SerializeToString(deterministic=True)).hexdigest(), steps=model.steps
     )
-    program = to_program(model, target, optimize)
+    with tuning.using(tuning.of(target, ways)):
+        program = to_program(model, target, optimize)
     modes = compare(model, target) if target.system == "bare" else ()
     return assemble.finish(draft, program, origin, modes=modes, samples=samples, progress=progress)
 
@@ -61,7 +76,9 @@ def check(model: Model, target: Target, optimize: Optimize = "balanced") -> Fit:
     """
     from edgecompress.compile import fit
     from edgecompress.compile.graph import to_program
+    from edgecompress.compile.kernels import tuning
     from edgecompress.compile.lowering import lower_and_plan
 
-    lowered = lower_and_plan(to_program(model, target, optimize))
+    with tuning.using(tuning.of(target)):
+        lowered = lower_and_plan(to_program(model, target, optimize))
     return fit.estimate(lowered.program, lowered.kernels, lowered.arena, target)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -77,12 +77,40 @@ def measure_steps(run: Run, chosen: Target, choice: DeviceChoice, optimize: Opti
             run.write("steps.json", step_costs.measure(run, chosen, optimize, lambda: connect(chosen, choice)))
 
 
-def compile_network(run: Run, chosen: Target, optimize: Optimize = "balanced") -> Bundle:
-    """Compile the network, refusing what does not fit before any compiler runs. Writes RUN/bundle/."""
+def tune(run: Run, chosen: Target, choice: DeviceChoice, optimize: Optimize = "balanced") -> dict[str, str]:
+    """Measure on the device which ways of computing the layers are the fastest. Writes RUN/ways.json."""
+    from edgecompress.pipeline import tuning
+
+    inputs = {
+        "model": run.key("compress"),
+        "target": chosen.model_dump(mode="json"),
+        "optimize": optimize,
+        "device": [choice.address, *choice.emulator_args],
+    }
+    with run.stage("tune", inputs, "ways.json") as key:
+        if key is not None:
+            model, progress = _load(run, "model"), run.observer.progress
+            found = tuning.measure(model, chosen, optimize, lambda: connect(chosen, choice), progress)
+            run.write("ways.json", found)
+    return run.read("ways.json", tuning.Ways, by="compile --tune").ways
+
+
+def compile_network(
+    run: Run, chosen: Target, optimize: Optimize = "balanced", ways: Mapping[str, str] | None = None
+) -> Bundle:
+    """Compile the network, refusing what does not fit before any compiler runs. Writes RUN/bundle/.
+
+    `ways` are those that `tune` found.
+    """
     from edgecompress import compile as compiler
 
     run.choose_target(chosen)
-    inputs = {"model": run.key("compress"), "target": chosen.model_dump(mode="json"), "optimize": optimize}
+    inputs = {
+        "model": run.key("compress"),
+        "target": chosen.model_dump(mode="json"),
+        "optimize": optimize,
+        "ways": dict(ways or {}),
+    }
     with run.stage("compile", inputs, "bundle/manifest.json", intact=run.has_whole_bundle) as key:
         if key is not None:
             compiler.build(
@@ -91,6 +119,7 @@ def compile_network(run: Run, chosen: Target, optimize: Optimize = "balanced") -
                 run.folder / "bundle",
                 samples=run.evaluation(),
                 optimize=optimize,
+                ways=ways or {},
                 progress=run.observer.progress,
             )
     return run.bundle()
@@ -146,15 +175,17 @@ def run_all(
     optimize: Optimize = "balanced",
     more_steps: Sequence[Step] = (),
     step_figures: bool = True,
+    tuned: bool = False,
 ) -> Report:
     """All stages in order. What is up to date is kept.
 
-    With `step_figures` every step of the recipe is built and measured, to show what each bought and cost.
+    With `step_figures` every step of the recipe is built and measured, to show what each bought and cost. With `tuned`
+    the fastest ways of its layers are measured on the device before the network is compiled.
     """
     run = compress(source, folder, observer, chosen, more_steps)
     if step_figures and run.record.recipe.steps:
         measure_steps(run, chosen, choice, optimize)
-    compile_network(run, chosen, optimize)
+    compile_network(run, chosen, optimize, tune(run, chosen, choice, optimize) if tuned else None)
     deploy(run, choice)
     profile(run, choice, repeat)
     return report(run)
