@@ -98,7 +98,7 @@ class LargestSteps(nn.Module):
 
 
 class QuantizedLayer(nn.Module):
-    """A convolution or linear layer that computes with quantized weights.
+    """A convolution or linear layer that computes with quantized weights and, behind a fake quantizer, biases.
 
     With a batch normalization the weights are folded before they are quantized, as they will be on the device: with the
     batch's statistics while training, until they are frozen, and with the running ones from then on (Jacob et al. 2018,
@@ -110,19 +110,18 @@ class QuantizedLayer(nn.Module):
     def __init__(self, layer: Any, quantizer: LearnedSteps | LargestSteps, norm: Any = None) -> None:
         super().__init__()
         self.layer, self.quantizer, self.norm = layer, quantizer, norm
+        self.source: LearnedSteps | ObservedSteps | None = None
         self.register_buffer("frozen", torch.tensor(norm is None))
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the layer."""
         statistics = self._observed(x) if self.training and not self.frozen else None
         weight, bias = folded(self.layer, self.norm, statistics)
-        return self._computed(x, self.quantizer(weight), bias)
+        return self._computed(x, self.quantizer(weight), self._rounded(bias, weight))
 
     def steps(self) -> Tensor:
         """The steps of the weights as they are now, (channels,)."""
-        if isinstance(self.quantizer, LargestSteps):
-            return self.quantizer.steps_of(folded(self.layer, self.norm)[0])
-        return self.quantizer.step
+        return self._steps_of(folded(self.layer, self.norm)[0])
 
     def plain(self) -> nn.Module:
         """Give the layer with its weights quantized once and for all."""
@@ -133,6 +132,17 @@ class QuantizedLayer(nn.Module):
             layer.bias = None if bias is None else nn.Parameter(bias.clone())
         result: nn.Module = layer
         return result
+
+    def _steps_of(self, weight: Tensor) -> Tensor:
+        return self.quantizer.steps_of(weight) if isinstance(self.quantizer, LargestSteps) else self.quantizer.step
+
+    def _rounded(self, bias: Tensor | None, weight: Tensor) -> Tensor | None:
+        """Round the bias to int32 steps, those of the input times those of the weights: coarse for few bits."""
+        if bias is None or self.source is None:
+            return bias
+        step = (self.source.step * self._steps_of(weight)).detach()
+        integers: Tensor = _Round.apply(bias / step)  # type: ignore[no-untyped-call]
+        return integers * step
 
     def _observed(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Give mean and variance of the channels in this batch, and let the running ones follow."""

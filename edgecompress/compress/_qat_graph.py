@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 from torch import fx, nn
 
@@ -31,11 +32,13 @@ from edgecompress.compress._fake_quantization import (
 from edgecompress.compress._functions import inner_values
 from edgecompress.compress._integer_graph import simplify
 from edgecompress.compress._ranges import Histogram
+from edgecompress.compress.torch_graph._modules import Reshape
 from edgecompress.compress.torch_graph._reader import ONNX_NAME, ONNX_OUTPUT
 from edgecompress.core.values import Model
 
 LAYERS = (nn.Conv1d, nn.Conv2d, nn.Linear)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+MOVES = (Reshape, nn.ConstantPad1d, nn.ConstantPad2d)
 QUANTIZERS = (LearnedSteps, ObservedSteps)
 Range = tuple[float, float]
 OUTPUT_SUFFIX = "_QuantizeLinear_Input"
@@ -94,6 +97,9 @@ def prepare(
     prepared = copy.deepcopy(module)
     _quantize_layers(prepared, widths)
     _quantize_activations(prepared, model, places, seen, widths)
+    for node, layer in _called(prepared):
+        if isinstance(layer, QuantizedLayer):
+            layer.source = _source(prepared, node)
     prepared.graph.lint()
     prepared.recompile()
     return prepared
@@ -229,6 +235,19 @@ def _ends(module: fx.GraphModule, model: Model, places: Sequence[Place]) -> set[
     while read is not None and read.meta.get(ONNX_OUTPUT) not in owners:
         read = next(iter(read.all_input_nodes), None)
     return ends if read is None else ends | {owners[read.meta[ONNX_OUTPUT]]}
+
+
+def _source(module: fx.GraphModule, layer: fx.Node) -> LearnedSteps | ObservedSteps | None:
+    """Find the fake quantizer whose integers a layer reads, maybe moved but not computed with in between."""
+    read = layer.all_input_nodes[0]
+    while read.target is torch.permute or _is_move(module, read):
+        read = read.all_input_nodes[0]
+    found = module.get_submodule(str(read.target)) if read.op == "call_module" else None
+    return found if isinstance(found, LearnedSteps | ObservedSteps) else None
+
+
+def _is_move(module: fx.GraphModule, node: fx.Node) -> bool:
+    return node.op == "call_module" and isinstance(module.get_submodule(str(node.target)), MOVES)
 
 
 def _called(module: fx.GraphModule) -> Iterator[tuple[fx.Node, Any]]:
