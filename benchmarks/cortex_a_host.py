@@ -220,7 +220,7 @@ def _check_outputs(case: HostCase, peers: Sequence[tuple[str, _Peer]], missing: 
 def _start_ours(case: HostCase, model: Model, target: Target, folder: Path, files: peer_models.PeerFiles) -> _Ours:
     place = folder / f"{case.network}-{case.precision}-{target.name}"
     if not place.exists():
-        compiler.build(model, target, place)
+        compiler.build(model, target, place, optimize="speed")
     bundle = bundles.load(place)
     device = local.connect(target)
     device.install(bundle)

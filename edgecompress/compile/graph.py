@@ -11,9 +11,6 @@ from edgecompress.compile.program import Program
 from edgecompress.core.target import Target
 from edgecompress.core.values import Model, Optimize
 
-_WINOGRAD_MODES: tuple[Optimize, ...] = ("speed", "balanced")
-"""Winograd's filters take larger weights and a work space: for those that would save neither flash nor RAM."""
-
 
 def to_program(model: Model, target: Target, optimize: Optimize = "balanced") -> Program:
     """Bring a network to kernels and calls for a target; `optimize` says what to save.
@@ -33,12 +30,14 @@ def to_programs(model: Model, target: Target, modes: Sequence[Optimize]) -> tupl
         programs = tuple(integer.to_program(imported, model, target, mode) for mode in modes)
         return tuple(_aligned(program, target) for program in programs)
     from edgecompress.compile import floating
+    from edgecompress.compile.kernels import vector_winograd_choice
 
-    by_winograd = {
-        winograd: _aligned(floating.to_program(imported, model, target, winograd=winograd), target)
-        for winograd in dict.fromkeys(mode in _WINOGRAD_MODES for mode in modes)
+    prices = [vector_winograd_choice.price(target, mode) for mode in modes]
+    by_price = {
+        price: _aligned(floating.to_program(imported, model, target, winograd_price=price), target)
+        for price in dict.fromkeys(prices)
     }
-    return tuple(replace(by_winograd[mode in _WINOGRAD_MODES], optimize=mode) for mode in modes)
+    return tuple(replace(by_price[price], optimize=mode) for price, mode in zip(prices, modes, strict=True))
 
 
 def _aligned(program: Program, target: Target) -> Program:

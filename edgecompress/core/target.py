@@ -70,7 +70,8 @@ class Target(FileValue):
     """A device: what it computes with, what memory it has, how it is built for and reached.
 
     A Linux system also says its `machine` (what `uname -m` prints), cores, caches, RAM, and by which `meters`
-    (modules of measure/meters/) its power may be read.
+    (modules of measure/meters/) its power may be read. `exact_float` keeps float networks within 1e-5 of ONNX Runtime:
+    no Winograd convolutions, with which they are within 1e-3.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Target(FileValue):
     caches: Caches | None = None
     ram_bytes: int | None = Field(default=None, gt=0)
     meters: tuple[str, ...] = ()
+    exact_float: bool = False
     toolchain: Toolchain
     emulator: Emulator | None = None
 

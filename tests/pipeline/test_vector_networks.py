@@ -143,6 +143,6 @@ def test_a_product_whose_rows_are_no_whole_vectors_takes_the_general_way(
 def test_resnet8_takes_a_kernel_a_layer_and_no_transposition() -> None:
     program = graph.to_program(models.load(EXAMPLES / "ic_resnet8_fp32.onnx"), targets.load(TARGET))
 
-    convolutions = [name.removeprefix("winograd4_") for name in operators(program)[:9]]
+    convolutions = [name.removeprefix("winograd2_") for name in operators(program)[:9]]
     assert [*convolutions, *operators(program)[9:]] == ["conv2d"] * 9 + ["average_pool2d", "dense", "softmax"]
     assert program.calls[2].onnx_nodes[-2:] == ("model/activation_2/Relu;model/add/add", "Relu__12")

@@ -39,6 +39,7 @@ EMULATORS = {
     "x86-64-v3": ("qemu-x86_64-static", "-cpu", "Haswell"),
     "x86-64": ("qemu-x86_64-static", "-cpu", "Nehalem"),
 }
+RESNET8 = Path(__file__).parents[2] / "examples" / "mlperf_tiny" / "ic_resnet8_fp32.onnx"
 SMALL_L2_BYTES = 64 * 1024
 
 
@@ -135,7 +136,7 @@ def network(folder: Path, channels: int = 20, size: tuple[int, int] = (22, 19)) 
 @pytest.mark.parametrize("name", ["rpi4", "rpi2"])
 def test_a_network_agrees_with_onnxruntime_and_gives_the_same_bytes_on_three_threads(name: str, tmp_path: Path) -> None:
     model, target = network(tmp_path), with_small_cache(targets.load(name))
-    bundle = compiler.build(model, target, tmp_path / "bundle")
+    bundle = compiler.build(model, target, tmp_path / "bundle", optimize="speed")
     assert sum(layer.op.startswith("winograd") for layer in bundle.manifest.layers) == 2
     inputs, outputs = bundle.vectors()
     expected = onnxruntime.InferenceSession(model.graph.SerializeToString()).run(None, {"x": inputs["x"][:1]})[0]
@@ -150,11 +151,25 @@ def test_a_network_agrees_with_onnxruntime_and_gives_the_same_bytes_on_three_thr
     assert threaded.outputs["y"].tobytes() == outputs["y"][0].tobytes()
 
 
-@pytest.mark.parametrize(("optimize", "uses"), [("speed", True), ("balanced", True), ("size", False), ("ram", False)])
-def test_modes_that_save_memory_take_no_larger_weights(optimize: Optimize, uses: bool, tmp_path: Path) -> None:
-    program = graph.to_program(network(tmp_path), targets.load("rpi4"), optimize)
+def growth(model: Model, target: Target, optimize: Optimize) -> int:
+    """Bytes of constants more than in mode size."""
+    modes: tuple[Optimize, Optimize] = (optimize, "size")
+    kept = [sum(each.nbytes for each in graph.to_program(model, target, mode).constants.values()) for mode in modes]
+    return kept[0] - kept[1]
 
-    assert any(call.op.startswith("winograd") for call in program.calls) == uses
+
+def test_modes_that_save_memory_take_no_larger_weights() -> None:
+    model, target = models.load(RESNET8), targets.load("rpi4")
+
+    assert [growth(model, target, mode) for mode in ("ram", "balanced", "speed")] == [0, 14_336, 608_512]
+
+
+def test_a_target_with_exact_floats_takes_no_filters(tmp_path: Path) -> None:
+    target = targets.load("rpi4").model_copy(update={"exact_float": True})
+
+    program = graph.to_program(network(tmp_path), target, "speed")
+
+    assert not any(call.op.startswith("winograd") for call in program.calls)
 
 
 def convolution(channels: int, size: int, **window: tuple[int, ...]) -> Product:

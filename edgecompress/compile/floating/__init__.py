@@ -16,18 +16,18 @@ from edgecompress.core.target import Target
 from edgecompress.core.values import Model
 
 
-def to_program(imported: Imported, model: Model, target: Target, *, winograd: bool = False) -> Program:
+def to_program(imported: Imported, model: Model, target: Target, *, winograd_price: float | None = None) -> Program:
     """Lower a float network: vector kernels where the target has vectors of floats and there is one.
 
-    Everything else becomes a kernel for each group of operators that can share their loops. `winograd`: convolutions
-    may take Winograd's filters, which are within 1e-3 of the exact results, not within 1e-5 as the others.
+    Everything else becomes a kernel for each group of operators that can share their loops. Convolutions take
+    Winograd's filters where they are worth `winograd_price` (vector_winograd_choice.py), or never without one.
     """
     transform = relax.transform
     simple = simplify.simplify(imported)
     layers: dict[str, VectorLayer] = {}
     core = vector_core.of(target)
     if core is not None:
-        choice = vector_winograd_choice.of(target, core) if winograd else None
+        choice = vector_winograd_choice.of(target, core, winograd_price)
         rewritten = vector_graph.rewrite(simple, core, choice)
         simple, layers = rewritten.network, rewritten.layers.layers
     legal = transform.LegalizeOps(loops.LEGALIZE, skip_ops=list(flat.VIEWS))(simple.module)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edgecompress.compile.kernels import vector_product, vector_sums, vector_winograd
@@ -10,6 +11,7 @@ from edgecompress.compile.kernels.vector_product import Product
 from edgecompress.compile.kernels.vector_winograd import Plan, Winograd
 from edgecompress.compile.winograd import FILTERS
 from edgecompress.core.target import Target
+from edgecompress.core.values import Optimize
 
 LEAST_GAIN = 0.9
 """Winograd's filters lose some accuracy: they are taken for a tenth of the instructions, not for less."""
@@ -17,6 +19,10 @@ LEAST_GAIN = 0.9
 READING_A_BYTE = 0.125
 """What a byte of weights from memory costs, in multiply-accumulates by single numbers. One core reads some 3 bytes a
 cycle (a Cortex-A72 with LPDDR4, a desktop), in which it executes one or two instructions, each on a whole vector."""
+
+_PRICES: Mapping[Optimize, float | None] = {"speed": 0.0, "balanced": 16.0, "size": None, "ram": None}
+"""Instructions that a byte must save. ResNet8's first blocks save 16 to 31 by F(4, 3) and F(2, 3), its last one 1 to 3,
+and 260 kB are too many for that; ResNet18's first blocks save 24 to 57, its last one 2."""
 
 _SHARE = 4
 """Weights may grow by a quarter of a device's RAM, or of the flash that it grants: a program lies in both."""
@@ -28,9 +34,14 @@ _OUTPUT_TILE = {2: 45, 4: 205, 6: 550}
 
 @dataclass(kw_only=True)
 class Choice:
-    """What a network's convolutions may become. `spare_bytes` is how much larger weights may still get, if limited."""
+    """What a network's convolutions may become.
+
+    A byte by which the weights grow must save `price` instructions. `spare_bytes` is how much they may still grow,
+    where that is limited.
+    """
 
     core: VectorCore
+    price: float = 0.0
     spare_bytes: int | None = None
 
     def choose(self, product: Product) -> Product | Winograd:
@@ -44,18 +55,26 @@ class Choice:
         for results in FILTERS:
             layer = Winograd(product=product, results=results)
             weights = vector_winograd.weight_bytes(product, results)
-            cost = _winograd(layer, self.core) + _reading(weights, self.core)
-            if cost < limit and (self.spare_bytes is None or weights - plain <= self.spare_bytes):
-                found, limit, grown = layer, cost, weights - plain
+            more = weights - plain
+            cost = _winograd(layer, self.core) + _reading(weights, self.core) + self.price * more
+            if cost < limit and (self.spare_bytes is None or more <= self.spare_bytes):
+                found, limit, grown = layer, cost, more
         if self.spare_bytes is not None:
             self.spare_bytes -= grown
         return found
 
 
-def of(target: Target, core: VectorCore) -> Choice:
-    """What the convolutions of a network on this target may become."""
+def price(target: Target, optimize: Optimize) -> float | None:
+    """What a byte of weights costs when a network is compiled to save this, or None where no filter is used."""
+    return None if target.system != "linux" or target.exact_float else _PRICES[optimize]
+
+
+def of(target: Target, core: VectorCore, price: float | None) -> Choice | None:
+    """What the convolutions of a network on this target may become, at a price, or nothing else without one."""
+    if price is None:
+        return None
     limits = [limit for limit in (target.ram_limit_bytes, target.flash_limit_bytes) if limit is not None]
-    return Choice(core=core, spare_bytes=min(limits) // _SHARE if limits else None)
+    return Choice(core=core, price=price, spare_bytes=min(limits) // _SHARE if limits else None)
 
 
 def _reading(weights: int, core: VectorCore) -> float:
