@@ -33,7 +33,8 @@ typedef struct {
     void *data;
 } edgert_tensor;
 
-/* A compiled network. run() is one inference; run_layer(0) .. run_layer(layers - 1), in order, are the same one. */
+/* A compiled network. run() is one inference; run_layer(0) .. run_layer(layers - 1), in order, are the same one.
+ * `pins` is 1 when each thread shall stay on a core of its own, where there is an operating system. */
 typedef struct {
     uint8_t build_id[EDGERT_BUILD_ID_BYTES];
     const char *target;
@@ -41,6 +42,7 @@ typedef struct {
     uint32_t outputs;
     uint32_t layers;
     uint32_t arena_bytes;
+    uint8_t pins;
     const edgert_tensor *input;
     const edgert_tensor *output;
     void (*run)(void);

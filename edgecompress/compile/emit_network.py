@@ -29,8 +29,11 @@ def check_ranks(specs: Iterable[TensorSpec]) -> None:
             )
 
 
-def network_source(program: Program, target: str, build_id: bytes) -> str:
-    """Print network.c for the sources of `emit_c`. Raises ModelError for an input or output of too many axes."""
+def network_source(program: Program, target: str, build_id: bytes, *, pins: bool = False) -> str:
+    """Print network.c for the sources of `emit_c`; `pins` keeps each thread on a core of its own.
+
+    Raises ModelError for an input or output of too many axes.
+    """
     check_ranks((*program.inputs, *program.outputs))
     return f"""\
 /* {c_text.title(program.name)} */
@@ -46,6 +49,7 @@ const edgert_network edgert_installed_network = {{
     .outputs = {len(program.outputs)}u,
     .layers = MODEL_LAYERS,
     .arena_bytes = MODEL_ARENA_BYTES,
+{"    .pins = 1u," + chr(10) if pins else ""}\
     .input = input,
     .output = output,
     .run = model_run,

@@ -34,10 +34,10 @@ def begin(draft: Draft, lowered: Lowered, compiler: Compiler) -> bytes:
     for variant, network in variants:
         link.start_network(draft.objects, variant, replace(network, sources=network.sources[:1]))
     written |= _write(folder, _weights_files(program, target))
-    unnamed = emit_network.network_source(program, target.name, bytes(emit_network.BUILD_ID_BYTES))
+    unnamed = emit_network.network_source(program, target.name, bytes(emit_network.BUILD_ID_BYTES), pins=target.pin)
     words = (target.name, compiler.kind, *link.device_flags(target, compiler, small=small))
     build_id = _build_id({**written, "network.c": unnamed.encode()}, words, link.find_runtime(target.port))
-    _write(folder, {"network.c": emit_network.network_source(program, target.name, build_id)})
+    _write(folder, {"network.c": emit_network.network_source(program, target.name, build_id, pins=target.pin)})
     for variant, network in variants:
         link.start_network(draft.objects, variant, network)
     return build_id

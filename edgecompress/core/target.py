@@ -71,7 +71,7 @@ class Target(FileValue):
 
     A Linux system also says its `machine` (what `uname -m` prints), cores, caches, RAM, and by which `meters`
     (modules of measure/meters/) its power may be read. `exact_float` keeps float networks within 1e-5 of ONNX Runtime:
-    no Winograd convolutions, with which they are within 1e-3.
+    no Winograd convolutions, with which they are within 1e-3. `pin` keeps each thread on a core of its own.
     """
 
     name: str
@@ -88,6 +88,7 @@ class Target(FileValue):
     cores: int | None = Field(default=None, gt=0)
     caches: Caches | None = None
     ram_bytes: int | None = Field(default=None, gt=0)
+    pin: bool = False
     meters: tuple[str, ...] = ()
     exact_float: bool = False
     toolchain: Toolchain

@@ -18,6 +18,7 @@ SOURCES = sorted(
 )
 FLAGS = ["-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-fno-stack-protector", "-static", "-nostdlib"]
 INCLUDES = [f"-I{RUNTIME / folder}" for folder in ("include", "src", "ports/linux")]
+ONLY_ONE_CORE = 77
 BUILDS = {
     platform.machine(): (["gcc"], []),
     "aarch64": (["aarch64-linux-gnu-gcc"], ["qemu-aarch64"]),
@@ -35,6 +36,14 @@ BUILDS = {
 @pytest.mark.parametrize("architecture", BUILDS)
 def test_every_part_is_computed_once_by_any_number_of_threads(architecture: str, tmp_path: Path) -> None:
     assert exit_code_of("split_program.c", architecture, tmp_path) == 0
+
+
+@pytest.mark.parametrize("architecture", BUILDS)
+def test_each_thread_stays_on_a_core_of_its_own_where_the_target_wants_it(architecture: str, tmp_path: Path) -> None:
+    code = exit_code_of("pin_program.c", architecture, tmp_path)
+    if code == ONLY_ONE_CORE:
+        pytest.skip("this process has one core")
+    assert code == 0
 
 
 @pytest.mark.parametrize("architecture", BUILDS)

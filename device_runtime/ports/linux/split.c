@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "faults.h"
+#include "pin.h"
 #include "port.h"
 #include "system.h"
 
@@ -148,6 +149,7 @@ static void compute(uint32_t own) {
 static void help(void *argument) {
     helper *own = argument;
     edgert_faults_use_stack(own->signal_stack, SIGNAL_STACK_BYTES);
+    edgert_pin((uint32_t)(own - helpers) + 1u);
     for (;;) {
         await(&own->state, OFFERED, &own->sleeps);
         if (replace(&own->state, OFFERED, WORKING)) {
@@ -173,6 +175,8 @@ bool edgert_port_use_threads(uint32_t count) {
     if (count > MAX_THREADS) {
         return false;
     }
+    edgert_find_cores();
+    edgert_pin(0u);
     while (started + 1u < count) {
         if (!start_helper(&helpers[started])) {
             return false;
