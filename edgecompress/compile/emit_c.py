@@ -12,6 +12,7 @@ from edgecompress.compile import (
     c_math,
     c_mve,
     c_neon,
+    c_sparse,
     c_text,
     c_thumb,
     c_vector_math,
@@ -101,7 +102,7 @@ def _model_source(program: Program, kernels: Mapping[str, CKernel], arena: Arena
     names = [name for call in program.calls for name in (*kernels[call.kernel].calls, call.kernel)]
     functions = "\n".join(kernels[name].source for name in dict.fromkeys(names))
     functions = c_dsp_depthwise.definitions(functions) + c_dsp_multiply.definitions(functions) + functions
-    functions = c_thumb.definitions(functions) + functions
+    functions = c_thumb.definitions(functions) + c_sparse.definitions(functions) + functions
     functions = codebook.definitions(functions) + functions
     functions = narrow.definitions(functions) + chain.definitions(functions) + functions
     functions = c_winograd.definitions(functions) + functions

@@ -12,9 +12,10 @@ import int8_reference
 import numpy as np
 from poisoned_arena import build, poison_source, spread
 
-from edgecompress.compile import assemble as lowering
+from edgecompress.compile import lowering
 from edgecompress.compile.integer.emit import emit
 from edgecompress.compile.integer.layers import NO_CLAMP, Convolution, FullyConnected, Network, Value
+from edgecompress.compile.integer.saving import FLASH
 from edgecompress.compile.kernels.window import Window
 from edgecompress.compile.program import Program
 from edgecompress.core.bundle import run_host_program
@@ -113,7 +114,7 @@ def test_indices_give_the_bytes_of_their_layers_definition(tmp_path: Path) -> No
     layers = {family: [layer(f"{family}_{i}", i) for i in range(len(CASES))] for family in FAMILIES}
     # One by one, so that no layer finds RAM that another one needs: then most are cut into parts.
     programs = [
-        emit(network_of([each]), FAMILIES[family], least_pixels=1) for family, found in layers.items() for each in found
+        emit(network_of([each]), FAMILIES[family], saves=FLASH) for family, found in layers.items() for each in found
     ]
     program = joined(programs)
     lowered = lowering.lower_and_plan(program)

@@ -15,6 +15,7 @@ from poisoned_arena import build, poison_source, spread
 from edgecompress.compile import lowering
 from edgecompress.compile.integer.emit import emit
 from edgecompress.compile.integer.layers import NO_CLAMP, FullyConnected, Network, Value
+from edgecompress.compile.integer.saving import Saving
 from edgecompress.compile.program import Program
 from edgecompress.core.bundle import run_host_program
 from edgecompress.core.values import TensorSpec
@@ -60,7 +61,7 @@ def program_of(family: str, layers: list[FullyConnected]) -> Program:
         outputs=tuple(spec(each.output) for each in layers),
         layers=tuple(layers),
     )
-    return emit(network, FAMILIES[family], "size")
+    return emit(network, FAMILIES[family], "size", saves=Saving(saves="flash"))
 
 
 def test_small_weights_give_the_bytes_of_their_layers_definition(tmp_path: Path) -> None:

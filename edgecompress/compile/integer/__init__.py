@@ -6,22 +6,18 @@ as a whole (passes.py, dead_channels.py, chains.py) works on the layers, between
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from edgecompress.compile import fit
-from edgecompress.compile.assemble import lower_and_plan
 from edgecompress.compile.frontend import Imported
 from edgecompress.compile.integer import chains, float_parts, passes
 from edgecompress.compile.integer.dead_channels import drop_dead_channels
 from edgecompress.compile.integer.emit import emit
 from edgecompress.compile.integer.layers import Chain
 from edgecompress.compile.integer.matching import match
+from edgecompress.compile.integer.saving import FLASH, MODES
+from edgecompress.compile.lowering import lower_and_plan
 from edgecompress.compile.program import Program
 from edgecompress.core.target import Target
 from edgecompress.core.values import Model, Optimize
-
-LEAST_PIXELS: Mapping[Optimize, int | None] = {"size": 1, "balanced": 48, "speed": None, "ram": None}
-"""The pixels of a layer from which on its weights are kept as indices, where they can be (docs/decisions.md)."""
 
 
 def to_program(imported: Imported, model: Model, target: Target, optimize: Optimize = "balanced") -> Program:
@@ -35,10 +31,10 @@ def to_program(imported: Imported, model: Model, target: Target, optimize: Optim
     network = drop_dead_channels(network)
     parts = float_parts.lower(network, target)
     features = _features(target)
-    least_pixels = LEAST_PIXELS[optimize] if target.system == "bare" or optimize == "size" else None
-    program = emit(network, features, optimize, parts, least_pixels=least_pixels)
-    if least_pixels != 1 and fit.too_big_by_weights(program, target):
-        program = emit(network, features, optimize, parts, least_pixels=1)
+    saves = MODES.get(optimize) if target.system == "bare" or optimize == "size" else None
+    program = emit(network, features, optimize, parts, saves)
+    if saves != FLASH and fit.too_big_by_weights(program, target):
+        program = emit(network, features, optimize, parts, FLASH)
     fused = chains.fuse(network) if optimize == "ram" else network
     if not any(isinstance(layer, Chain) for layer in fused.layers):
         return program

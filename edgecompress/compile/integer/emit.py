@@ -10,9 +10,10 @@ from tvm import tirx
 
 from edgecompress.compile import frontend
 from edgecompress.compile.cuts import Cut
-from edgecompress.compile.integer import emit_products, in_place, layers, saving
+from edgecompress.compile.integer import emit_products, in_place, layers
 from edgecompress.compile.integer.choices import CHOICES
 from edgecompress.compile.integer.chosen import Chosen
+from edgecompress.compile.integer.saving import Saving
 from edgecompress.compile.integer.splice import Splicer
 from edgecompress.compile.kernels import addition, families, tuning, x86_addition
 from edgecompress.compile.kernels import in_place as kernels_in_place
@@ -28,13 +29,12 @@ def emit(
     features: Collection[str] = (),
     optimize: Optimize = "balanced",
     parts: Mapping[str, Program] = NO_PARTS,
-    *,
-    least_pixels: int | None = None,
+    saves: Saving | None = None,
 ) -> Program:
     """Make the program of a network for targets with these features (kernels.families).
 
-    `parts` are the programs of the parts that compute with reals, by the name of their output. Layers of at least
-    `least_pixels` pixels keep weights of few values as indices; None: no layer does.
+    `parts` are the programs of the parts that compute with reals, by the name of their output. `saves` says what layers
+    of weighted sums save where their weights allow it; None: they take the kernels of any weights.
 
     Raises ModelError for a layer whose numbers int32 cannot hold.
     """
@@ -45,7 +45,7 @@ def emit(
     cuts: dict[str, Cut] = {}
     calls: list[Call] = []
     shared_places = in_place.choose(network) if optimize == "ram" else {}
-    flash = saving.choose(network, least_pixels, small=optimize == "size")
+    saves = None if saves is None else saves.within(network)
     splicer = Splicer(tensors, constants, kernels)
     for layer in network.layers:
         if isinstance(layer, layers.FloatPart):
@@ -53,7 +53,7 @@ def emit(
                 tensors[layer.output.name] = _tensor(layer.output)
             calls += splicer.calls(parts[layer.output.name], network.onnx_values.get(layer.output.name))
             continue
-        chosen = _choose(network, layer, features, replaced=shared_places.get(layer.output.name), flash=flash)
+        chosen = _choose(network, layer, features, replaced=shared_places.get(layer.output.name), saves=saves)
         name = frontend.identifier(layer.output.name)
         named = {f"{name}_{role}": values for role, values in chosen.constants.items()}
         constants |= chosen.operands
@@ -102,7 +102,7 @@ def _choose(
     features: Collection[str],
     *,
     replaced: str | None,
-    flash: saving.Saving,
+    saves: Saving | None,
 ) -> Chosen:
     try:
         if isinstance(layer, layers.Chain):
@@ -110,9 +110,9 @@ def _choose(
         if isinstance(layer, layers.Convolution) and replaced is not None:
             return emit_products.convolution_in_place(layer, features)
         if isinstance(layer, layers.Convolution):
-            return emit_products.convolution(layer, features, flash)
+            return emit_products.convolution(layer, features, saves)
         if isinstance(layer, layers.FullyConnected):
-            return emit_products.fully_connected(layer, features, flash)
+            return emit_products.fully_connected(layer, features, saves)
         if isinstance(layer, layers.Addition):
             return _addition(layer, features, replaced)
         return _with_own_kernel(CHOICES[type(layer)](layer), features)

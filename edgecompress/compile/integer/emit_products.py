@@ -10,22 +10,20 @@ from edgecompress.compile.chain import Chain, Stage
 from edgecompress.compile.integer import layers
 from edgecompress.compile.integer.choices import CHOICES
 from edgecompress.compile.integer.chosen import Chosen
-from edgecompress.compile.integer.saving import NOTHING, Saving
-from edgecompress.compile.kernels import codebook_product, epilogue, families, small_product
-from edgecompress.compile.kernels.cutting import Cut, constant_bytes
+from edgecompress.compile.integer.saving import Saving
+from edgecompress.compile.kernels import epilogue, families, product_choice
 from edgecompress.compile.kernels.in_place import choose as bands_in_place
 from edgecompress.compile.kernels.product import Kernel, Product
+from edgecompress.compile.kernels.product_choice import Candidate
 from edgecompress.compile.kernels.row_chain import Band
 from edgecompress.compile.kernels.window import Window
 
 
-def convolution(layer: layers.Convolution, features: Collection[str], flash: Saving = NOTHING) -> Chosen:
-    """Compute a convolution, at once or in parts."""
+def convolution(layer: layers.Convolution, features: Collection[str], saves: Saving | None = None) -> Chosen:
+    """Compute a convolution; `saves` says what is saved where the weights allow it."""
     product = _product(layer, layer.window, layer.groups)
     op = "depthwise_conv2d" if product.is_depthwise else "conv2d"
-    allowed = flash.codebook(layer)
-    found = codebook_product.choose(product, _family(features), allowed) if allowed else None
-    return _chosen(op, layer, product, features) if found is None else _in_parts(op, layer, found)
+    return _chosen(op, layer, product, features, saves)
 
 
 def convolution_in_place(layer: layers.Convolution, features: Collection[str]) -> Chosen:
@@ -89,42 +87,26 @@ def _stage(layer: layers.Windowed, band: Band, chosen: Chosen) -> Stage:
     )
 
 
-def fully_connected(layer: layers.FullyConnected, features: Collection[str], flash: Saving = NOTHING) -> Chosen:
-    """Multiply by a matrix, at once or in parts."""
+def fully_connected(layer: layers.FullyConnected, features: Collection[str], saves: Saving | None = None) -> Chosen:
+    """Multiply by a matrix; `saves` says what is saved where the weights allow it."""
     window = Window(height=1, width=layer.rows, channels=layer.weights.shape[1], kernel=(1, 1))
-    product = _product(layer, window, groups=1)
-    allowed, family = flash.codebook(layer), _family(features)
-    candidates = [
-        codebook_product.choose(product, family, allowed) if allowed else None,
-        small_product.choose(product, family) if flash.small else None,
-    ]
-    found = [each for each in candidates if each is not None]
-    if not found:
-        return _chosen("fully_connected", layer, product, features)
-    return _in_parts("fully_connected", layer, min(found, key=lambda each: constant_bytes(each[0])))
-
-
-def _in_parts(op: str, layer: layers.Product, found: Cut) -> Chosen:
-    """The kernel of a part, and the function that goes through the parts."""
-    kernel, parts = found
-    return Chosen(
-        op=op,
-        name=kernel.name,
-        build=kernel.build,
-        constants=kernel.constants,
-        scalars=kernel.scalars,
-        inputs=layer.inputs,
-        cut=parts,
-    )
+    return _chosen("fully_connected", layer, _product(layer, window, groups=1), features, saves)
 
 
 def _family(features: Collection[str]) -> Callable[[Product], Kernel]:
     return lambda product: families.choose(product, features)
 
 
-def _chosen(op: str, layer: layers.Product, product: Product, features: Collection[str]) -> Chosen:
-    """The kernel that the target's best family has for a product."""
-    kernel = families.choose(product, features)
+def _chosen(
+    op: str, layer: layers.Product, product: Product, features: Collection[str], saves: Saving | None
+) -> Chosen:
+    """The kernel that the target's best family has for a product, or one that saves more."""
+    family = _family(features)
+    if saves is None:
+        found = Candidate(kernel=family(product))
+    else:
+        found = product_choice.choose(product, family, features, saves.of(layer))
+    kernel = found.kernel
     return Chosen(
         op=op,
         name=kernel.name,
@@ -132,6 +114,7 @@ def _chosen(op: str, layer: layers.Product, product: Product, features: Collecti
         constants=kernel.constants,
         scalars=kernel.scalars,
         inputs=layer.inputs,
+        cut=found.parts,
     )
 
 

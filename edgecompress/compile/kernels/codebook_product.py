@@ -6,7 +6,7 @@ A part of the output channels at a time, as many as RAM is given for; the kernel
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,26 +28,18 @@ BYTES_OF_TWO = 2
 """Neighbouring weights are unpacked in pairs of so many bytes."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Allowed:
-    """Which layers may keep indices: those with an image of at least so many pixels, within so many bytes of RAM.
+def choose(product: Product, family: Callable[[Product], Kernel], room: int) -> Cut | None:
+    """Keep a layer's weights as indices, and unpack them into at most so many bytes of RAM.
 
-    The more pixels share the unpacked weights, the smaller is the part of unpacking among a layer's instructions.
+    None where there are too many values, or too little is saved.
     """
-
-    least_pixels: int
-    room: int
-
-
-def choose(product: Product, family: Callable[[Product], Kernel], allowed: Allowed) -> Cut | None:
-    """Keep a layer's weights as indices; None where there are too many values, or too little is saved."""
     bits = codebook.width(product.weights)
     pixels = product.window.output_width * product.window.output_height
-    if bits is None or pixels < allowed.least_pixels:
+    if bits is None:
         return None
     plain = family(product)
     sizes = equal_parts(product.outputs, product.outputs) if product.groups == 1 else [product.outputs]
-    room = allowed.room if pixels > 1 else min(allowed.room, ROOM_OF_VECTOR)
+    room = room if pixels > 1 else min(room, ROOM_OF_VECTOR)
     fitting = [size for size in sizes if _room(product, size, bits) <= room]
     for size in fitting[:MOST_TRIED]:
         found = cut(product, family, size)

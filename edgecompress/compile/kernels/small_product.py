@@ -32,7 +32,7 @@ END: NDArray[np.uint32] = np.zeros(1, np.uint32)
 
 def choose(product: Product, family: Callable[[Product], Kernel]) -> Cut | None:
     """Cut a product so that it takes the fewest bytes, and choose the parts' kernel; None when that saves nothing."""
-    if product.window.output_width * product.window.output_height > 1:
+    if product.window.output_width * product.window.output_height > 1 or product.groups > 1:
         return None
     plain = _with_one_scale(product, family)
     packed = _packed(product, family)
@@ -59,7 +59,7 @@ def _with_one_scale(product: Product, family: Callable[[Product], Kernel]) -> Cu
 
 def _packed(product: Product, family: Callable[[Product], Kernel]) -> Cut | None:
     """Pack the weights of a part, and keep the biases alone where that is possible too."""
-    found = _largest(product, family, MOST_WEIGHTS // product.window.channels)
+    found = _largest(product, family, MOST_WEIGHTS // int(product.weights[0].size))
     if found is None:
         return None
     kernels, parts = found
