@@ -181,6 +181,37 @@ static inline void store_low_bytes_vec4(int8_t *to, vec4 a, vec4 b, vec4 c, vec4
 """
 
 
+_PACK_COLUMNS = """\
+/* `rows` of `length` numbers to columns of `step` ones: number n of row r comes to n * step + r, and zeros behind the
+ * last row. The length is a multiple of 4. */
+static inline void pack_columns(float *restrict to, const float *restrict from, uint32_t apart, uint32_t rows,
+                                uint32_t length, uint32_t step) {
+  uint32_t row = 0;
+#if defined(__aarch64__)
+  for (; row + 4u <= rows; row += 4u) {
+    const float *const x = from + row * apart;
+    for (uint32_t n = 0; n < length; n += 4u) {
+      const float32x4_t a = vld1q_f32(x + n), b = vld1q_f32(x + n + apart);
+      const float32x4_t c = vld1q_f32(x + n + 2u * apart), d = vld1q_f32(x + n + 3u * apart);
+      const float64x2_t ab0 = (float64x2_t)vtrn1q_f32(a, b), ab1 = (float64x2_t)vtrn2q_f32(a, b);
+      const float64x2_t cd0 = (float64x2_t)vtrn1q_f32(c, d), cd1 = (float64x2_t)vtrn2q_f32(c, d);
+      float *const y = to + n * step + row;
+      vst1q_f32(y, (float32x4_t)vtrn1q_f64(ab0, cd0));
+      vst1q_f32(y + step, (float32x4_t)vtrn1q_f64(ab1, cd1));
+      vst1q_f32(y + 2u * step, (float32x4_t)vtrn2q_f64(ab0, cd0));
+      vst1q_f32(y + 3u * step, (float32x4_t)vtrn2q_f64(ab1, cd1));
+    }
+  }
+#endif
+  for (; row < step; ++row) {
+    for (uint32_t n = 0; n < length; ++n) {
+      to[n * step + row] = row < rows ? from[row * apart + n] : 0.0f;
+    }
+  }
+}
+"""
+
+
 def _store_low_bytes(width: int) -> str:
     """For vectors that are longer than four."""
     names = "ab"[: 16 // width]
@@ -191,7 +222,7 @@ def _store_low_bytes(width: int) -> str:
 
 
 def _functions() -> dict[str, str]:
-    table = {"kept_float": _KEPT_FLOAT, "store_low_bytes_vec4": _STORE_LOW_BYTES_VEC4}
+    table = {"pack_columns": _PACK_COLUMNS, "kept_float": _KEPT_FLOAT, "store_low_bytes_vec4": _STORE_LOW_BYTES_VEC4}
     for width in WIDTHS:
         table |= {
             f"divide_vec{width}": _divide(width),

@@ -14,7 +14,7 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from edgecompress.compile.floating import vector_chains, vector_elementwise
+from edgecompress.compile.floating import vector_attention, vector_chains, vector_elementwise
 from edgecompress.compile.floating.vector_chains import Chain, is_constant, operator, shape
 from edgecompress.compile.floating.vector_elementwise import Stretch
 from edgecompress.compile.floating.vector_layers import Layer, VectorLayers
@@ -67,7 +67,9 @@ class _Rewriter:
         chains = vector_chains.find(self._main)
         self._chains = {chain.last.var: chain for chain in chains}
         self._inside = {member.var for chain in chains for member in chain.members[:-1]}
-        stretches = vector_elementwise.find(self._main, [*self._chains, *self._inside])
+        self._attentions = {each.last.var: each for each in vector_attention.find(self._main, core)}
+        self._inside |= {member.var for each in self._attentions.values() for member in each.members[:-1]}
+        stretches = vector_elementwise.find(self._main, [*self._chains, *self._attentions, *self._inside])
         self._stretches = {stretch.last.var: stretch for stretch in stretches}
         self._inside |= {member.var for stretch in stretches for member in stretch.members[:-1]}
         self._rules: Mapping[str, Callable[[relax.VarBinding], bool]] = {
@@ -105,8 +107,11 @@ class _Rewriter:
             for member in chain.members:
                 self._keep(member)
             return
-        stretch = self._stretches.get(binding.var)
-        if stretch is None:
+        stretch, attention = self._stretches.get(binding.var), self._attentions.get(binding.var)
+        if attention is not None:
+            read = [self._as_first(each) for each in attention.arguments]
+            self._first[binding.var] = self._call(attention.layer, read, shape(binding.var), [*attention.members])
+        elif stretch is None:
             self._rewrite_alone(binding)
         elif not self._elementwise(stretch):
             for member in stretch.members:

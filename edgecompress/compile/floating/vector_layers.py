@@ -9,6 +9,7 @@ import numpy as np
 from tvm import relax
 
 from edgecompress.compile.kernels import (
+    vector_attention,
     vector_depthwise,
     vector_elementwise,
     vector_pool,
@@ -16,6 +17,7 @@ from edgecompress.compile.kernels import (
     vector_rows,
     vector_winograd,
 )
+from edgecompress.compile.kernels.vector_attention import Attention
 from edgecompress.compile.kernels.vector_core import VectorCore
 from edgecompress.compile.kernels.vector_depthwise import Depthwise
 from edgecompress.compile.kernels.vector_elementwise import Elementwise
@@ -27,7 +29,7 @@ from edgecompress.compile.kernels.vector_winograd_choice import Choice
 from edgecompress.compile.program import CKernel
 from edgecompress.core.values import Array
 
-Layer = Product | Winograd | Depthwise | Pool | Softmax | LayerNorm | Elementwise
+Layer = Product | Winograd | Depthwise | Pool | Softmax | LayerNorm | Elementwise | Attention
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +89,13 @@ class VectorLayers:
         if isinstance(layer, LayerNorm):
             return VectorLayer(
                 op="layer_norm", macs=0, write=lambda name: vector_rows.layer_norm(name, layer, core), key=layer
+            )
+        if isinstance(layer, Attention):
+            return VectorLayer(
+                op="attention",
+                macs=layer.macs,
+                write=lambda name: vector_attention.kernel(name, layer, core),
+                key=layer,
             )
         if isinstance(layer, Elementwise):
             return VectorLayer(
