@@ -14,19 +14,23 @@ Taken = tuple[Mapping[str, str], ...]
 
 
 def find(model: Model, target: Target, optimize: Optimize = "balanced") -> tuple[Taken, ...]:
-    """List what the layers take at every rank, the first by the estimates; a rank that changes nothing ends the list.
+    """List what the layers take, first by the estimates, then with other tiles, then with other algorithms.
 
     Raises ModelError for what cannot be compiled.
     """
-    found: list[Taken] = []
-    for rank in range(tuning.MOST_WAYS):
-        with tuning.using(tuning.of(target, rank=rank)) as asked:
-            program = to_program(model, target, optimize)
-        taken = tuple({**asked.taken.get(call.name, {}), **asked.taken.get(call.kernel, {})} for call in program.calls)
-        if found and taken == found[-1]:
-            break
-        found.append(taken)
-    return tuple(found)
+    by_estimate = _taken(model, target, optimize, 0, 0)
+    found = [by_estimate]
+    for rank in range(1, tuning.MOST_WAYS):
+        found.append(_taken(model, target, optimize, rank, 0))
+    for algorithm in range(1, tuning.MOST_ALGORITHMS):
+        found.append(_taken(model, target, optimize, 0, algorithm))
+    return tuple(taken for number, taken in enumerate(found) if taken not in found[:number])
+
+
+def _taken(model: Model, target: Target, optimize: Optimize, rank: int, algorithm: int) -> Taken:
+    with tuning.using(tuning.of(target, rank=rank, algorithm=algorithm)) as asked:
+        program = to_program(model, target, optimize)
+    return tuple(asked.taken.get(call.kernel, {}) for call in program.calls)
 
 
 def together(taken: Taken) -> dict[str, str]:

@@ -35,42 +35,34 @@ def vectors() -> Target:
 
 
 @needs_avx2
-def test_a_tuned_int8_network_gives_the_same_bytes(run: Run, vectors: Target) -> None:
+def test_ways_are_measured_once_and_change_no_byte_of_an_int8_network(run: Run, vectors: Target) -> None:
     plain = pipeline.compile_network(run, vectors).vectors()[1]
     kernels = (run.folder / "bundle" / "src" / "model.c").read_text()
-    ways = pipeline.tune(run, vectors, HERE)
-    others = dict.fromkeys(ways, "1x1")
+    model = models.load(NETWORK)
+    steps: list[tuple[object, ...]] = []
 
+    ways = pipeline.tune(run, vectors, HERE)
+    again = tuning.measure(
+        model, vectors, "balanced", lambda: pipeline.connect(vectors, HERE), lambda *step: steps.append(step)
+    )
+    others = {name: "generic" if name.startswith("family") else "1x1" for name in ways}
     tuned = pipeline.compile_network(run, vectors, ways=others)
 
+    assert {name.split(":")[0] for name in ways} == {"family", "x86 twos 8"}
+    assert (again.unit, again.ways, steps) == ("time", ways, [])
     assert (tuned.folder / "src" / "model.c").read_text() != kernels
     for name, outputs in tuned.vectors()[1].items():
         assert np.array_equal(outputs, plain[name])
 
 
-@needs_avx2
-def test_what_was_measured_once_is_not_measured_again(run: Run, vectors: Target) -> None:
-    model = models.load(NETWORK)
-    steps: list[str] = []
-
-    def note(what: str, done: int, total: int) -> None:
-        steps.append(f"{what} {done}/{total}")
-
-    first, second = (
-        tuning.measure(model, vectors, "balanced", lambda: pipeline.connect(vectors, HERE), progress)
-        for progress in (Silent().progress, note)
-    )
-
-    assert first == second
-    assert first.unit == "time"
-    assert first.ways
-    assert steps == []
-
-
-def test_a_board_without_ways_has_nothing_to_measure(run: Run) -> None:
+def test_an_emulated_board_counts_instructions_of_every_kernel_family(run: Run) -> None:
     board = targets.load("mps2-an386")
 
-    assert pipeline.tune(run, board, DeviceChoice()) == {}
+    found = pipeline.tune(run, board, DeviceChoice())
+
+    assert run.read("ways.json", tuning.Ways, by="tune").unit == "instructions"
+    assert {name.split(":")[0] for name in found} == {"family"}
+    assert set(found.values()) == {"dsp"}
 
 
 def test_a_device_that_tells_nothing_cannot_tune(run: Run) -> None:

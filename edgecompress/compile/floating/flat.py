@@ -16,7 +16,9 @@ from edgecompress.compile.floating import elementary
 from edgecompress.compile.floating.provenance import Origin
 from edgecompress.compile.floating.vector_layers import Layer, VectorLayer
 from edgecompress.compile.frontend import bindings, identifier
-from edgecompress.compile.kernels import tuning
+from edgecompress.compile.kernels import tuning, vector_winograd_choice
+from edgecompress.compile.kernels.vector_product import Product
+from edgecompress.compile.kernels.vector_winograd import Winograd
 from edgecompress.compile.program import Call, CKernel, Program, Tensor
 from edgecompress.core.errors import ModelError
 from edgecompress.core.values import Array, Model, TensorSpec
@@ -112,6 +114,8 @@ class _Reader:
             kernel = self._number_kernel(layer.op)
             with tuning.current().writing(kernel):
                 self._kernels[kernel] = layer.write(kernel)
+                if isinstance(layer.key, Product | Winograd):
+                    tuning.current().note(vector_winograd_choice.signature(layer.key))
             self._layer_kernels[layer.key] = kernel
         named = dataclasses.replace(origin, op=layer.op)
         self._append(name, result, named, arguments, self._layer_kernels[layer.key], layer.macs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,7 @@ from edgecompress.compile.kernels import (
     neon_softmax,
     neon_table,
     thumb_convolution,
+    tuning,
     x86_addition,
     x86_family,
 )
@@ -77,9 +79,20 @@ OWN: Mapping[str, Mapping[type, Any]] = {
 
 def choose(product: Product, features: Collection[str]) -> Kernel:
     """Choose the kernel of a layer on a target with these features."""
-    candidates = [each for feature, family in FAMILIES.items() if feature in features for each in family]
-    kernels = (candidate(product) for candidate in (*candidates, *GENERIC))
-    return next(kernel for kernel in kernels if kernel is not None)
+    candidates = [(feature, each) for feature, family in FAMILIES.items() if feature in features for each in family]
+    candidates += [("generic", each) for each in GENERIC]
+    kernels = ((feature, candidate(product)) for feature, candidate in candidates)
+    depth = product.weights[0].size
+    signature = f"family: {product.window.name()}, {product.outputs} channels of {depth}, {product.groups} groups"
+    kernel = tuning.current().pick_algorithm(
+        signature, ((feature, kernel) for feature, kernel in kernels if kernel is not None)
+    )
+
+    def build() -> tirx.PrimFunc | CKernel:
+        tuning.current().note(signature)
+        return kernel.build()
+
+    return replace(kernel, build=build)
 
 
 def choose_addition(

@@ -19,6 +19,8 @@ DEFAULT_L1_BYTES = 32 * 1024
 """The level 1 data cache of a core whose profile names none: the least that Cortex-A72, A76 and x86-64 have."""
 MOST_WAYS = 4
 """So many ways of a layer are measured."""
+MOST_ALGORITHMS = 3
+"""So many algorithms or kernel families are measured, each with its best way."""
 
 Way = TypeVar("Way")
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -29,20 +31,38 @@ class Tuning:
     """What a compilation goes by, and what it took.
 
     `measured`: signature of a choice -> label of the way to take. Where there is none the way number `rank` is taken,
-    or the last one. `taken` collects, for each kernel, the signatures that it asked with and the labels that it got.
+    or the last one; of algorithms and kernel families the one of number `algorithm`. `taken` collects, for each kernel,
+    the signatures that it asked with and the labels that it got.
     """
 
     l1_bytes: int = DEFAULT_L1_BYTES
     measured: Mapping[str, str] = field(default_factory=dict)
     rank: int = 0
+    algorithm: int = 0
     taken: dict[str, dict[str, str]] = field(default_factory=dict)
     _kernel: str = ""
 
     def pick(self, signature: str, ways: Iterable[tuple[str, Way]]) -> Way:
         """Choose one of the labelled ways, which come in the order of their estimates."""
+        return self._pick(signature, ways, self.rank)
+
+    def pick_algorithm(self, signature: str, ways: Iterable[tuple[str, Way]]) -> Way:
+        """Choose one of the labelled algorithms, which come in the order of their estimates.
+
+        A kernel that is written for it calls `note`.
+        """
+        return self._pick(signature, ways, self.algorithm)
+
+    def note(self, signature: str) -> None:
+        """The kernel that is being written was chosen by an answer given before."""
+        label = self.taken.get("", {}).get(signature)
+        if label is not None:
+            self.taken.setdefault(self._kernel, {})[signature] = label
+
+    def _pick(self, signature: str, ways: Iterable[tuple[str, Way]], rank: int) -> Way:
         wanted, chosen = self.measured.get(signature), None
         for number, (label, way) in enumerate(ways):
-            if wanted is None and number > self.rank:
+            if wanted is None and number > rank:
                 break
             if chosen is None or wanted in (None, label):
                 chosen = (label, way)
@@ -81,7 +101,7 @@ def using(tuning: Tuning) -> Iterator[Tuning]:
         _CURRENT.reset(token)
 
 
-def of(target: Target, measured: Mapping[str, str] = NOTHING, rank: int = 0) -> Tuning:
+def of(target: Target, measured: Mapping[str, str] = NOTHING, rank: int = 0, algorithm: int = 0) -> Tuning:
     """The tuning for a target."""
     l1_bytes = target.caches.l1_data_bytes if target.caches else DEFAULT_L1_BYTES
-    return Tuning(l1_bytes=l1_bytes, measured=measured, rank=rank)
+    return Tuning(l1_bytes=l1_bytes, measured=measured, rank=rank, algorithm=algorithm)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from edgecompress.compile.kernels import vector_product, vector_sums, vector_winograd
+from edgecompress.compile.kernels import tuning, vector_product, vector_sums, vector_winograd
 from edgecompress.compile.kernels.vector_core import VectorCore
 from edgecompress.compile.kernels.vector_product import Product
 from edgecompress.compile.kernels.vector_winograd import Plan, Winograd
@@ -49,19 +49,31 @@ class Choice:
         if not vector_winograd.fits(product):
             return product
         plain = 4 * product.depth.products * product.outputs
-        limit = LEAST_GAIN * (_direct(product, self.core) + _reading(plain, self.core))
-        found: Product | Winograd = product
-        grown = 0
+        direct = LEAST_GAIN * (_direct(product, self.core) + _reading(plain, self.core))
+        ways: list[tuple[float, int, Product | Winograd]] = [(direct, 0, product)]
         for results in FILTERS:
             layer = Winograd(product=product, results=results)
             weights = vector_winograd.weight_bytes(product, results)
             more = weights - plain
             cost = _winograd(layer, self.core) + _reading(weights, self.core) + self.price * more
-            if cost < limit and (self.spare_bytes is None or more <= self.spare_bytes):
-                found, limit, grown = layer, cost, more
+            if self.spare_bytes is None or more <= self.spare_bytes:
+                ways.append((cost, more, layer))
+        ways.sort(key=lambda way: way[0])
+        labelled = ((_label(layer), (grown, layer)) for _, grown, layer in ways)
+        grown, found = tuning.current().pick_algorithm(signature(product), labelled)
         if self.spare_bytes is not None:
             self.spare_bytes -= grown
         return found
+
+
+def signature(layer: Product | Winograd) -> str:
+    """What a convolution's choice is called."""
+    product = layer.product if isinstance(layer, Winograd) else layer
+    return f"algorithm: {product.window.name()}, {product.outputs} channels, {product.groups} groups"
+
+
+def _label(layer: Product | Winograd) -> str:
+    return f"F({layer.results}, 3)" if isinstance(layer, Winograd) else "direct"
 
 
 def price(target: Target, optimize: Optimize) -> float | None:
