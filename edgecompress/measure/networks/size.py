@@ -11,7 +11,8 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape
 from edgecompress.core.values import Measurement, Model
 
 INSTRUMENT = "the graph's tensors"
-_BITS = {TensorProto.INT4: 4, TensorProto.UINT4: 4, TensorProto.INT2: 2, TensorProto.UINT2: 2}
+BITS_A_BYTE = 8
+_BITS: dict[int, int] = {TensorProto.INT4: 4, TensorProto.UINT4: 4, TensorProto.INT2: 2, TensorProto.UINT2: 2}
 
 
 def read(model: Model) -> tuple[Measurement, ...]:
@@ -70,8 +71,8 @@ def _settings(node: NodeProto) -> tuple[str, ...]:
 def _bytes(tensor: TensorProto) -> int:
     bits = _BITS.get(tensor.data_type)
     if bits is None:
-        return math.prod(tensor.dims) * numpy_helper.to_array(tensor).itemsize
-    return math.ceil(math.prod(tensor.dims) * bits / 8)
+        return math.prod(tensor.dims) * int(numpy_helper.to_array(tensor).itemsize)
+    return math.ceil(math.prod(tensor.dims) * bits / BITS_A_BYTE)
 
 
 def _count(metric: str, unit: str, value: int, **conditions: str) -> Measurement:
