@@ -7,7 +7,7 @@ function has its instructions, and a definition on vectors of GCC and clang for 
 
 from __future__ import annotations
 
-from edgecompress.compile import c_text, c_x86_elements, c_x86_interleave, c_x86_rounding, c_x86_tables
+from edgecompress.compile import c_text, c_x86_elements, c_x86_interleave, c_x86_rounding, c_x86_tables, c_x86_tiles
 from edgecompress.compile.c_x86_isa import BITS, HAS, HAS_DOT, LANES, PREFIX, register
 
 _HEAD = """\
@@ -156,6 +156,30 @@ VECTORS{lanes} void copy_twos{lanes}(int16_t *restrict to, const int8_t *restric
   }}
 }}
 """,
+        f"copy_tiles{lanes}": f"""\
+static inline void copy_tiles{lanes}(int8_t *restrict to, const int8_t *restrict from, uint32_t count) {{
+  for (; count >= {size}u; count -= {size}u) {{
+    write_words{lanes}(to, read_words{lanes}(from));
+    from += {size};
+    to += {size};
+  }}
+  for (; count > 0u; --count) {{
+    *to++ = *from++;
+  }}
+}}
+""",
+        f"fill_tiles{lanes}": f"""\
+static inline void fill_tiles{lanes}(int8_t *to, int32_t value, uint32_t count) {{
+  const bytes{size} bytes = (bytes{size}){{0}} + (int8_t)value;
+  for (; count >= {size}u; count -= {size}u) {{
+    write_words{lanes}(to, (words{lanes})bytes);
+    to += {size};
+  }}
+  for (; count > 0u; --count) {{
+    *to++ = (int8_t)value;
+  }}
+}}
+""",
         f"copy_less_twos{lanes}": f"""\
 /* Int8 less a number, as int16. */
 VECTORS{lanes} void copy_less_twos{lanes}(int16_t *restrict to, const int8_t *restrict from, uint32_t count,
@@ -200,7 +224,7 @@ def _functions() -> dict[str, str]:
         table |= _loads(lanes) | _products(lanes) | _copies(lanes)
         table |= c_x86_tables.functions(lanes) | c_x86_elements.functions(lanes)
         table |= c_x86_interleave.functions(lanes) | c_x86_rounding.functions(lanes)
-    return table
+    return table | c_x86_tiles.FUNCTIONS
 
 
 FUNCTIONS = _functions()

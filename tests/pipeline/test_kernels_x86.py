@@ -11,9 +11,13 @@ from kernel_layers import Drawn
 
 from edgecompress.compile import link
 
-LAYERS = {"x86-64-v3": 22, "x86-64-vnni": 26}
+LAYERS = {"x86-64-v3": 18, "x86-64-vnni": 18, "x86-64-amx": 24}
 """Profiles, and how many layers are drawn for each."""
-NEEDS = {"x86-64-v3": {"avx2"}, "x86-64-vnni": {"avx512bw", "avx512vl", "avx512_vnni"}}
+NEEDS = {
+    "x86-64-v3": {"avx2"},
+    "x86-64-vnni": {"avx512bw", "avx512vl", "avx512_vnni"},
+    "x86-64-amx": {"avx512bw", "avx512vl", "avx512_vnni", "amx_int8"},
+}
 """What /proc/cpuinfo must list."""
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from edgecompress.compile.kernels.product import Product
 
-Method = Literal["fours", "twos"]
+Method = Literal["fours", "twos", "tiles"]
+"""What multiplies: registers of words that hold four bytes or two halves of the depth, or tiles of AMX."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +29,12 @@ class Core:
     @property
     def unit(self) -> int:
         """Numbers of the depth in a word."""
-        return 4 if self.method == "fours" else 2
+        return 2 if self.method == "twos" else 4
 
     @property
     def element(self) -> str:
         """The C type of an image's numbers in the form in which they are multiplied."""
-        return "int8_t" if self.method == "fours" else "int16_t"
+        return "int16_t" if self.method == "twos" else "int8_t"
 
     @property
     def element_bytes(self) -> int:
@@ -47,7 +48,7 @@ class Core:
 
     def as_multiplied(self, product: Product) -> Product:
         """The layer on an image in the form in which it is multiplied: bytes without a sign are greater by 128."""
-        if self.method == "twos":
+        if self.method != "fours":
             return product
         sums = product.weights.reshape(len(product.weights), -1).sum(axis=1, dtype=np.int64)
         return replace(product, bias=product.bias - 128 * sums)
@@ -67,6 +68,7 @@ class Core:
 
 
 VNNI = Core(method="fours", lanes=16, registers=32)
+TILES = Core(method="tiles", lanes=16, registers=32)
 AVX2 = Core(method="twos", lanes=8, registers=16)
 
 

@@ -107,24 +107,34 @@ def _with_constants(columns: NDArray[np.int64], lanes: int) -> NDArray[np.int64]
 
 def scaled(ending: Ending, lanes: int, vector: int, sums: Sequence[str]) -> list[str]:
     """Bring the sums of one register of channels, of several pixels, to the output's scale; int32 still."""
+    lines = [*constants(ending, lanes, f"table + {ending.columns * vector * lanes}" if vector else "table")]
+    return [*lines, *(scaling(ending, lanes, each) for each in sums)]
+
+
+def constants(ending: Ending, lanes: int, table: str, suffix: str = "") -> list[str]:
+    """Load what scales one register of channels; its columns begin at `table`."""
     names = {
         "floor": ("bias", "multiplier", "even", "odd", "shift"),
         "away": ("bias", "multiplier", "even", "odd", "shift", "half"),
         "any": ("bias", "multiplier", "left", "right"),
     }[ending.rounding]
-    lines = []
-    for column, name in enumerate(names):
-        if name != "bias":
-            place = offset("table", (ending.columns * vector + column) * lanes)
-            lines.append(f"const words{lanes} {name} = read_words{lanes}({place});")
-    for each in sums:
-        if ending.rounding == "any":
-            lines.append(f"{each} = scale_any{lanes}({each}, multiplier, left, right, zero);")
-            continue
-        high = f"high_products{lanes}({each}, multiplier, even, odd)"
-        is_floor = ending.rounding == "floor"
-        lines.append(f"{each} = {f'{high} >> shift' if is_floor else f'round_away{lanes}({high}, half, shift)'};")
-    return lines
+    return [
+        f"const words{lanes} {name}{suffix} = read_words{lanes}({offset(table, column * lanes)});"
+        for column, name in enumerate(names)
+        if name != "bias"
+    ]
+
+
+def scaling(ending: Ending, lanes: int, sums: str, suffix: str = "") -> str:
+    """The C statement that brings a register of sums to the output's scale."""
+    if ending.rounding == "any":
+        arguments = ", ".join(f"{name}{suffix}" for name in ("multiplier", "left", "right"))
+        return f"{sums} = scale_any{lanes}({sums}, {arguments}, zero);"
+    arguments = ", ".join(f"{name}{suffix}" for name in ("multiplier", "even", "odd"))
+    high = f"high_products{lanes}({sums}, {arguments})"
+    if ending.rounding == "floor":
+        return f"{sums} = {high} >> shift{suffix};"
+    return f"{sums} = round_away{lanes}({high}, half{suffix}, shift{suffix});"
 
 
 def stored(ending: Ending, lanes: int, sums: Sequence[str], place: str, *, last: int = 0) -> list[str]:

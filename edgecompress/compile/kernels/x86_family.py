@@ -12,19 +12,22 @@ from edgecompress.compile.kernels import (
     x86_lookup,
     x86_matrix_product,
     x86_softmax,
+    x86_tiles_convolution,
 )
 from edgecompress.compile.kernels.elementwise import Lookup
 from edgecompress.compile.kernels.matrix_product import MatrixProduct
 from edgecompress.compile.kernels.product import Choose
 from edgecompress.compile.kernels.softmax import Softmax
-from edgecompress.compile.kernels.x86_core import AVX2, VNNI, Core
+from edgecompress.compile.kernels.x86_core import AVX2, TILES, VNNI, Core
 
-CORES = {"vnni": VNNI, "avx2": AVX2}
+CORES = {"amx": TILES, "vnni": VNNI, "avx2": AVX2}
 """Target feature -> its core; the best feature first."""
 
 
 def products(core: Core) -> tuple[Choose, ...]:
     """The kernels of layers of weighted sums."""
+    if core.method == "tiles":
+        return (x86_tiles_convolution.choose,)
     return (x86_depthwise.family(core), x86_convolution.family(core))
 
 

@@ -10,10 +10,13 @@ SPARE = 64
 """Elements behind the last row that registers may reach over; what is there is multiplied by 0 or not stored."""
 
 
-def size(core: Core, window: Window) -> int:
-    """Bytes of the copy; the zero point is written from the end of a row to where the next one's image begins."""
+def size(core: Core, window: Window, spare: int = SPARE) -> int:
+    """Bytes of the copy; `spare` elements follow its end.
+
+    The zero point is written from the end of a row to where the next one's image begins.
+    """
     top, left, bottom, _ = window.padding
-    elements = (window.height + top + bottom) * window.row_elements + left * window.channels + SPARE
+    elements = (window.height + top + bottom) * window.row_elements + left * window.channels + spare
     return elements * core.element_bytes
 
 

@@ -26,7 +26,7 @@ link = "qemu"
 def test_all_targets_are_there() -> None:
     boards = {"microbit", "mps2-an385", "mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547"}
     raspberries = {"rpi-zero", "rpi-zero2", "rpi2", "rpi3", "rpi4", "rpi5"}
-    generic = {"host", "aarch64", "armv7", "x86-64", "x86-64-v3", "x86-64-v4", "x86-64-vnni"}
+    generic = {"host", "aarch64", "armv7", "x86-64", "x86-64-v3", "x86-64-v4", "x86-64-vnni", "x86-64-amx"}
     assert {*generic, *boards, *raspberries} <= set(targets.names())
 
 

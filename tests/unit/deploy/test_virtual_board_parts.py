@@ -26,7 +26,7 @@ from edgecompress.deploy._board_server import Server
 from edgecompress.deploy._board_view import LoopBoard
 from edgecompress.deploy._probe import fitting_targets, probe, refuse_wrong_board
 
-NOT_IMITATED = ("x86-64-v4", "x86-64-vnni")  # QEMU emulates no AVX-512
+NOT_IMITATED = ("x86-64-v4", "x86-64-vnni", "x86-64-amx")  # QEMU emulates no AVX-512
 LINUX_BOARDS = tuple(n for n in targets.names() if targets.load(n).link == "ssh" and n not in NOT_IMITATED)
 
 

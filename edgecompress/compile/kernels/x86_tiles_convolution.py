@@ -1,0 +1,313 @@
+"""int8 convolutions and matrix products in the tiles of AMX: up to 32 pixels x 32 output channels at a time.
+
+The image stays int8. Pixels of a tile lie equally far apart in it, so where the stride is 1 a tile goes on in the next
+row: what it computes between two rows of results is not stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecompress.compile import c_text
+from edgecompress.compile.kernels import x86_ending, x86_image
+from edgecompress.compile.kernels.product import Kernel, Product
+from edgecompress.compile.kernels.vector_core import DEFAULT_L1_BYTES, indented, loop, terms
+from edgecompress.compile.kernels.window import Window
+from edgecompress.compile.kernels.x86_core import TILES, channel_order
+from edgecompress.compile.kernels.x86_ending import Ending
+from edgecompress.compile.kernels.x86_tile import Cut
+from edgecompress.compile.program import CKernel
+
+PIXELS, CHANNELS, BYTES = 16, 16, 64
+"""What a tile holds at most: rows, sums of a row, numbers of the depth."""
+LEAST_PIXELS = 8
+"""With fewer results a channel, reading the weights takes the time."""
+LEAST_DEPTH = 33
+"""Weights of a channel. With fewer most of a tile is empty."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convolution:
+    """The shape class of a convolution without groups. `window` is flattened."""
+
+    window: Window
+    outputs: int
+    ending: Ending
+
+    @property
+    def name(self) -> str:
+        """The kernel's name."""
+        return f"x86_tiles_convolution_{self.window.name()}_o{self.outputs}{self.ending.suffix}"
+
+    @property
+    def scalars(self) -> tuple[str, ...]:
+        """The int32 parameters behind the buffers."""
+        return (*(("input_zero",) if self.window.is_padded else ()), *self.ending.scalars)
+
+    @property
+    def run(self) -> int:
+        """Numbers that lie side by side in the image."""
+        window = self.window
+        return window.channels * (window.kernel[1] if window.dilation[1] == 1 else 1)
+
+    @property
+    def taps(self) -> tuple[int, int]:
+        """Runs that a result sees: rows, and in a row."""
+        return self.window.kernel[0], 1 if self.window.dilation[1] == 1 else self.window.kernel[1]
+
+    @property
+    def blocks(self) -> int:
+        """Tiles that a run takes."""
+        return -(-self.run // BYTES)
+
+    @property
+    def block_bytes(self) -> int:
+        """Numbers of the depth in a tile."""
+        return -(-self.run // (4 * self.blocks)) * 4
+
+    @property
+    def depth_bytes(self) -> int:
+        """Weights of a channel, the zeros behind each run among them."""
+        return self.taps[0] * self.taps[1] * self.blocks * self.block_bytes
+
+    @property
+    def places(self) -> Places:
+        """Where the tiles of pixels lie."""
+        return _places(self.window)
+
+    @property
+    def copies(self) -> bool:
+        """True when the kernel reads a copy of the image: it has a border, or tiles reach beyond its end."""
+        return self.window.is_padded or not self.places.is_exact or self.block_bytes * self.blocks != self.run
+
+    @property
+    def channel_tiles(self) -> list[Cut]:
+        """The pairs of tiles of channels; what is not full stands alone."""
+        full, rest = divmod(self.outputs, 2 * CHANNELS)
+        cuts = [Cut(count=full, size=2, first=0), Cut(count=1, size=-(-rest // CHANNELS), first=2 * full)]
+        return [cut for cut in cuts if cut.count and cut.size]
+
+    @property
+    def order(self) -> list[int]:
+        """The output channel of each word of the tiles' rows."""
+        order: list[int] = []
+        for cut in self.channel_tiles:
+            for number in range(cut.count):
+                first = (cut.first + number * cut.size) * CHANNELS
+                order += [first + channel for channel in channel_order(CHANNELS, cut.size)]
+        return order
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Tiles of `pixels` neighbours, `count` of them for each of `rows`. `reach`: neighbours in a row that are wanted.
+
+    `whole`: a row is the whole image, with `spare` neighbours after each row of results.
+    """
+
+    rows: int
+    count: int
+    pixels: int
+    reach: int
+    spare: int = 0
+
+    @property
+    def is_exact(self) -> bool:
+        """True when the tiles have the wanted neighbours and no other."""
+        return self.count * self.pixels == self.reach
+
+    @property
+    def overlaps(self) -> bool:
+        """True when the last tile of a row begins earlier, so that it ends with the row."""
+        return self.rows > 1 and not self.is_exact
+
+
+def _places(window: Window) -> Places:
+    """Choose between tiles within rows and, with a stride of 1, tiles that go on over rows: the fewest."""
+    width, height = window.output_width, window.output_height
+    count = -(-width // PIXELS)
+    within = Places(rows=height, count=count, pixels=-(-width // count), reach=width)
+    padded = window.row_elements // window.channels
+    if window.stride != (1, 1) or height == 1:
+        return _exact(within)
+    reach = (height - 1) * padded + width
+    over = Places(rows=1, count=-(-reach // PIXELS), pixels=PIXELS, reach=reach, spare=padded - width)
+    return over if over.count < height * count else _exact(within)
+
+
+def _exact(within: Places) -> Places:
+    """Prefer tiles that divide a row evenly, when they are not many more."""
+    for pixels in range(PIXELS, PIXELS // 2, -1):
+        if within.reach % pixels == 0 and within.reach // pixels * 8 <= within.count * 9:
+            return Places(rows=within.rows, count=within.reach // pixels, pixels=pixels, reach=within.reach)
+    return within
+
+
+def choose(product: Product) -> Kernel | None:
+    """Take products without groups of some pixels and some depth."""
+    window = product.window.flattened()
+    results = window.output_height * window.output_width
+    if product.groups > 1 or results < LEAST_PIXELS or product.weights[0].size < LEAST_DEPTH:
+        return None
+    ending = x86_ending.choose(product)
+    shape = Convolution(window=window, outputs=product.outputs, ending=ending)
+    zero = [product.input_zero] if window.is_padded else []
+    return Kernel(
+        name=shape.name,
+        build=lambda: build(shape),
+        constants={
+            "weights": pack(product.weights, shape),
+            "table": x86_ending.table(ending, product, CHANNELS, shape.order),
+        },
+        scalars=[*zero, *ending.scalar_values(product)],
+    )
+
+
+def pack(weights: NDArray[np.int8], shape: Convolution) -> NDArray[np.int8]:
+    """Pack weights [output, row, column, input] as (pair of tiles, block of the depth, tile, four, channel, number)."""
+    runs = weights.reshape(len(weights), -1, shape.run)
+    spare = shape.blocks * shape.block_bytes - shape.run
+    runs = np.pad(runs, ((0, max(shape.order) + 1 - len(runs)), (0, 0), (0, spare)))
+    fours = runs.reshape(len(runs), -1, shape.block_bytes // 4, 4)[shape.order]
+    packed, first = [], 0
+    for cut in shape.channel_tiles:
+        for _ in range(cut.count):
+            pair = fours[first : first + cut.size * CHANNELS]
+            tiles = pair.reshape(cut.size, CHANNELS, *pair.shape[1:])
+            packed.append(tiles.transpose(2, 0, 3, 1, 4).reshape(-1))
+            first += cut.size * CHANNELS
+    return np.concatenate(packed)
+
+
+def build(shape: Convolution) -> CKernel:
+    """Write the kernel: (x, weights, table, y, scalars, [image])."""
+    window = shape.window
+    parameters = ["const int8_t *restrict x", "const int8_t *restrict w", "const int32_t *restrict c"]
+    parameters += ["int8_t *restrict y", *(f"int32_t {scalar}" for scalar in shape.scalars)]
+    body: list[str] = []
+    workspaces: tuple[int, ...] = ()
+    if shape.copies:
+        parameters.append("int8_t *restrict image")
+        body += x86_image.text(TILES, window)
+        spare = (PIXELS + 1) * window.stride[1] * window.channels + BYTES
+        workspaces = (x86_image.size(TILES, window, spare),)
+    body += [f"const int8_t *const in = {'image' if shape.copies else 'x'};"]
+    body += _loops(shape)
+    text = "\n".join([f"{c_text.wrapped(f'KERNEL void {shape.name}(', parameters)}) {{", *indented(body), "}", ""])
+    return CKernel(name=shape.name, source=text, workspaces=workspaces, spreads=True)
+
+
+def _loops(shape: Convolution) -> list[str]:
+    """The loops over rows, tiles of pixels and tiles of channels; each turn of the outermost one has its tiles.
+
+    Weights that fit half of the level 1 cache are read anew for each tile of pixels, otherwise once for all of them.
+    """
+    rows, (pairs, single) = shape.places.rows, divmod(shape.places.count, 2)
+    cuts = [Cut(count=pairs, size=2, first=0), Cut(count=single, size=1, first=2 * pairs)]
+    begin, end = [*_shape_of_tiles(shape), "tiles_begin(tiles);"], ["tiles_end();"]
+    body: list[str] = []
+    if shape.outputs * shape.depth_bytes > DEFAULT_L1_BYTES // 2:
+        for channels in shape.channel_tiles:
+            inner = [loop("row", rows, loop("tile", cut.count, _tiles(shape, cut, channels))) for cut in cuts]
+            body += loop("block", channels.count, [*begin, *chain.from_iterable(inner), *end])
+        return body
+    for cut in cuts:
+        blocks = [loop("block", channels.count, _tiles(shape, cut, channels)) for channels in shape.channel_tiles]
+        inside = list(chain.from_iterable(blocks))
+        if rows == 1:
+            body += loop("tile", cut.count, [*begin, *inside, *end])
+        elif cut.count:
+            body += loop("row", rows, [*begin, *loop("tile", cut.count, inside), *end])
+    return body
+
+
+def _shape_of_tiles(shape: Convolution) -> list[str]:
+    """What LDTILECFG reads: palette 1, bytes of a row of each tile, rows of each tile."""
+    window, (rows, columns) = shape.window, shape.taps
+    pixels, depth = shape.places.pixels, shape.block_bytes
+    widths = [64] * 4 + [depth] * 2 + [64] * 2
+    heights = [pixels] * 6 + [depth // 4] * 2
+    numbers = [1, *[0] * 15]
+    numbers += [number for width in widths for number in (width, 0)] + [0] * 16 + heights + [0] * 8
+    steps = (window.dilation[0] * window.row_elements, window.dilation[1] * window.channels)
+    members = (rows, steps[0], columns, steps[1], shape.blocks, depth, window.stride[1] * window.channels, pixels)
+    return [
+        f"static const uint8_t tiles[64] = {{{', '.join(map(str, numbers))}}};",
+        f"const tile_depth depth = {{{', '.join(f'{member}u' for member in members)}}};",
+    ]
+
+
+def _tiles(shape: Convolution, cut: Cut, channels: Cut) -> list[str]:
+    """The sums of one or two tiles of pixels and of channels, and their ending, pixel by pixel."""
+    window, places, ending = shape.window, shape.places, shape.ending
+    size, first = channels.size * CHANNELS, channels.first * CHANNELS
+    step = window.stride[1] * window.channels
+    columns = ending.columns
+
+    def block(base: str, distance: int) -> str:
+        used = [("block", size * distance)] if channels.count > 1 else []
+        constant = f" + {first * distance}u" if first else ""
+        return terms(base, *used) + constant
+
+    lines = [f"const uint32_t start = {_start(places, cut)};"]
+    row = f"in + row * {window.stride[0] * window.row_elements}u" if places.rows > 1 else "in"
+    width = channels.size * CHANNELS
+    last = _second_start(places) if places.overlaps and cut.size > 1 else ""
+    distance = f"{places.pixels * step}u" if not last else f"({last} - start) * {step}u"
+    arguments = ["sums", f"{row} + start * {step}u", distance, "weights", "table", f"{columns * CHANNELS}u", "depth"]
+    lines += [
+        f"const int8_t *const weights = {block('w', shape.depth_bytes)};",
+        f"const int32_t *const table = {block('c', columns)};",
+        f"int32_t sums[{cut.size * places.pixels * width}] __attribute__((aligned(64)));",
+        f"tile_sums_{cut.size}_{channels.size}({', '.join(arguments)});",
+    ]
+    for v in range(channels.size):
+        lines += x86_ending.constants(ending, CHANNELS, f"table + {v * columns * CHANNELS}", str(v))
+    lines += loop("pixel", cut.size * places.pixels, _pixel(shape, channels, block("", 1), last))
+    return lines
+
+
+def _start(places: Places, cut: Cut) -> str:
+    """The first neighbour of a tile, or of a pair; the last of a row begins earlier where it would reach beyond."""
+    index = f"tile * {2 * places.pixels}u" if cut.count > 1 else "0u"
+    first = f"{index} + {cut.first * places.pixels}u" if cut.first else index
+    if cut.size == 1 and places.overlaps:
+        return f"{places.reach - places.pixels}u"
+    return first
+
+
+def _second_start(places: Places) -> str:
+    """Where the second tile of a pair begins: at the latest so that it ends with the row."""
+    most = places.reach - places.pixels
+    return f"(start + {places.pixels}u < {most}u ? start + {places.pixels}u : {most}u)"
+
+
+def _pixel(shape: Convolution, channels: Cut, channel: str, last: str) -> list[str]:
+    places, outputs, window = shape.places, shape.outputs, shape.window
+    width, ending = channels.size * CHANNELS, shape.ending
+    place = "start + pixel"
+    if last:
+        place = f"(pixel < {places.pixels}u ? start + pixel : {last} + pixel - {places.pixels}u)"
+    lines = [f"const uint32_t place = {place};"]
+    result = "place"
+    if places.spare:
+        whole = window.output_width + places.spare
+        lines += [
+            f"if (place % {whole}u >= {window.output_width}u || place >= {places.reach}u) {{",
+            "  continue;",
+            "}",
+        ]
+        result = f"(place - place / {whole}u * {places.spare}u)"
+    elif places.rows == 1 and not places.is_exact:
+        lines += [f"if (place >= {places.reach}u) {{", "  continue;", "}"]
+    row = f"row * {window.output_width * outputs}u + " if places.rows > 1 else ""
+    lines.append(f"int8_t *const to = y + {row}{result} * {outputs}u{channel};")
+    sums = [f"sum{v}" for v in range(channels.size)]
+    for v, name in enumerate(sums):
+        lines.append(f"words16 {name} = read_words16(sums + pixel * {width}u + {16 * v});")
+        lines.append(x86_ending.scaling(ending, CHANNELS, name, str(v)))
+    return lines + x86_ending.stored(ending, CHANNELS, sums, "to", last=outputs - channels.first * CHANNELS)
