@@ -52,9 +52,8 @@ def _bars(found: dict[tuple[str, str], Figures]) -> Iterator[Bar]:
     for network in networks:
         if int8 := found.get((network, "static int8")):
             yield Bar(name=f"{network}, static int8: points lost", value=int8.lost, limit=MOST_LOST_BY_INT8)
-    yield from _gain(
-        found, ("depthwise", "qat, 4-bit weights"), ("depthwise", "static 4-bit weights"), LEAST_GAIN_BY_QAT
-    )
+    learned, static = ("depthwise", "qat, all at 4 bits"), ("depthwise", "static, all at 4 bits")
+    yield from _gain(found, learned, static, LEAST_GAIN_BY_QAT)
     if tucker := found.get(("cnn", "tucker by half")):
         yield Bar(name="cnn, tucker by half: points lost", value=tucker.lost, limit=MOST_LOST_BY_TUCKER)
     alone, taught = ("student", "student alone"), ("cnn", "student distilled")

@@ -41,6 +41,8 @@ TRAINING: Mapping[str, Mapping[str, Option]] = {
     "cnn": {"epochs": 20, "learning_rate": 4e-3},
     "depthwise": {"epochs": 40, "learning_rate": 5e-3},
 }
+STATIC: Mapping[str, Option] = {"epochs": 0, "steps": "observed"}
+"""Quantization-aware training without any training."""
 SHORT: Mapping[str, Option] = {"epochs": 10, "learning_rate": 1e-3}
 STUDENT: Mapping[str, Option] = {"epochs": 60, "learning_rate": 1e-2, "schedule": "one_cycle"}
 """How a student is trained, alone and by a teacher."""
@@ -66,6 +68,8 @@ def _cases_of(network: Network) -> tuple[Case, ...]:
         case("mixed precision, 0.6", _step("mixed_precision", size=0.6), optimize="size"),
         case("qat, 8 bits", _step("qat", SHORT)),
         case("qat, 4-bit weights", _step("qat", SHORT, weight_bits=4), optimize="size"),
+        case("static, all at 4 bits", _step("qat", STATIC, weight_bits=4, activation_bits=4), optimize="size"),
+        case("qat, all at 4 bits", _step("qat", SHORT, weight_bits=4, activation_bits=4), optimize="size"),
         case("channels pruned by half, l2", pruned),
         case("channels pruned by half, taylor", _step("prune_channels", training, ratio=0.5, criterion="taylor")),
         case(

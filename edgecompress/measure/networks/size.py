@@ -69,10 +69,9 @@ def _settings(node: NodeProto) -> tuple[str, ...]:
 
 
 def _bytes(tensor: TensorProto) -> int:
-    bits = _BITS.get(tensor.data_type)
-    if bits is None:
-        return math.prod(tensor.dims) * int(numpy_helper.to_array(tensor).itemsize)
-    return math.ceil(math.prod(tensor.dims) * bits / BITS_A_BYTE)
+    elements = math.prod(map(int, tensor.dims))
+    bits = _BITS.get(tensor.data_type, BITS_A_BYTE * numpy_helper.to_array(tensor).itemsize)
+    return math.ceil(elements * bits / BITS_A_BYTE)
 
 
 def _count(metric: str, unit: str, value: int, **conditions: str) -> Measurement:
