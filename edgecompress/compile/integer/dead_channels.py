@@ -86,10 +86,21 @@ def _kept(network: Network, constants: Mapping[str, Constants], align: int) -> d
     for spec in (*network.inputs, *network.outputs):
         kept[spec.name][:] = True
     for layer in reversed(network.layers):
+        if not _can_lose_outputs(layer, _of(layer.inputs[0], constants)):
+            kept[layer.output.name][:] = True
         _round_up(kept[layer.output.name], align)
         for value in layer.inputs:
             kept[value.name] |= _needed(layer, value, kept[layer.output.name], _of(value, constants))
     return kept
+
+
+def _can_lose_outputs(layer: Layer, source: Constants) -> bool:
+    """True for a layer whose output channels are made one by one from what the others are made from too."""
+    if isinstance(layer, Convolution) and layer.is_depthwise:
+        return len(source) == len(layer.weights)
+    if isinstance(layer, Summed):
+        return _reads_channels(layer, source)
+    return isinstance(layer, Pooled) and layer.window.channels == len(source)
 
 
 def _round_up(mask: Mask, align: int) -> None:
