@@ -10,30 +10,36 @@ from edgecompress.compile.integer.layers import Network, Product
 from edgecompress.compile.kernels.product_choice import Allowed, Currency
 from edgecompress.core.values import Optimize
 
-LEAST_ROOM = 5120
-"""Bytes of RAM that any layer may unpack weights into; more where the network needs more at another one."""
+LEAST_ROOM = 3072
+"""Bytes of RAM that any layer may use; more where the network needs more at another one."""
+SHARE_OF_PEAK = 1 / 3
+"""So may any layer use this share of the network's largest sum of live bytes."""
 LEAST_PIXELS = 48
 """In mode balanced, layers of fewer pixels do not unpack weights: that would be more than 5 % of their instructions."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Saving:
-    """What a program saves; `least_pixels` as in Allowed. `free_bytes`: of RAM, by the name of a layer's output."""
+    """What a program saves; `least_pixels` as in Allowed. `room_bytes`: of RAM, by the name of a layer's output."""
 
     saves: Currency
     least_pixels: int | None = None
-    free_bytes: Mapping[str, int] = field(default_factory=dict)
+    room_bytes: Mapping[str, int] = field(default_factory=dict)
 
     def of(self, layer: Product) -> Allowed:
         """Say what a layer may do."""
-        room = max(self.free_bytes.get(layer.output.name, 0), LEAST_ROOM)
+        room = max(self.room_bytes.get(layer.output.name, 0), LEAST_ROOM)
         return Allowed(saves=self.saves, room=room, least_pixels=self.least_pixels)
 
     def within(self, network: Network) -> Saving:
-        """Let each layer use what RAM is free while it runs."""
+        """Let each layer use the RAM that is free while it runs, and some more."""
         live = in_place.live_bytes(network)
-        free = {layer.output.name: max(live) - bytes_ for layer, bytes_ in zip(network.layers, live, strict=True)}
-        return replace(self, free_bytes=free)
+        peak = max(live, default=0)
+        rooms = {
+            layer.output.name: max(peak - bytes_, int(peak * SHARE_OF_PEAK))
+            for layer, bytes_ in zip(network.layers, live, strict=True)
+        }
+        return replace(self, room_bytes=rooms)
 
 
 FLASH = Saving(saves="flash", least_pixels=1)
