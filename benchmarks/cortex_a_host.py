@@ -45,11 +45,15 @@ LARGEST_DIFFERENCE = {"float32": 1e-2, "int8": 0.1}
 """From ONNX Runtime's output, by its largest magnitude: what is more is another network."""
 
 _WORKER = Path(__file__).with_name("cortex_a_host_peers.py")
+_AVX512 = {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512cd"}
 _PROFILES = (
-    ("x86-64-v4", {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512cd"}),
+    ("x86-64-amx", {*_AVX512, "avx512_vnni", "amx_tile", "amx_int8"}),
+    ("x86-64-vnni", {*_AVX512, "avx512_vnni"}),
+    ("x86-64-v4", _AVX512),
     ("x86-64-v3", {"avx2", "fma"}),
     ("x86-64", set[str]()),
 )
+"""The best one first, and what /proc/cpuinfo must list for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
