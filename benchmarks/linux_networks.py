@@ -6,8 +6,9 @@
     python benchmarks/linux_networks.py --json          all figures on stdout
 
 The boards stand for aarch64 (rpi4), armv7 (rpi2) and x86-64. A program must give the bytes that the same C gives here;
-float networks must lie within 1e-5 of ONNX Runtime: the largest difference of an output's numbers, by the largest
-magnitude among them. About a quarter of an hour.
+float networks, compiled for speed, must lie as near to ONNX Runtime as their bundle states, within 1e-5 or, with
+Winograd convolutions, 1e-3: the largest difference of an output's numbers, by the largest magnitude among them. About a
+quarter of an hour.
 """
 
 from __future__ import annotations
@@ -36,7 +37,6 @@ from edgecompress.core.values import Array, Model
 
 BOARDS = ("rpi4", "rpi2", "x86-64")
 PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
-LARGEST_RELATIVE_ERROR = 1e-5
 SAMPLES = dict.fromkeys(NAMES, 2) | {"resnet18": 1}
 """An emulated inference of ResNet18 takes half a minute."""
 SEED = 7
@@ -52,6 +52,7 @@ class Compared:
     board: str
     different_bytes: int | None = None
     relative_error: float | None = None
+    stated_error: float = 0.0
     same_class: bool | None = None
     failure: str | None = None
 
@@ -62,8 +63,8 @@ class Compared:
             return self.failure
         if self.different_bytes:
             return f"{self.different_bytes:,} bytes differ from this machine's"
-        if self.precision == "float32" and self.relative_error > LARGEST_RELATIVE_ERROR:
-            return f"{self.relative_error:.2g} from ONNX Runtime; at most {LARGEST_RELATIVE_ERROR:g}"
+        if self.precision == "float32" and self.relative_error > self.stated_error:
+            return f"{self.relative_error:.2g} from ONNX Runtime; at most {self.stated_error:g}"
         return None
 
 
@@ -74,7 +75,7 @@ def compare(network: str, precision: Precision, board: str, exports: Path) -> Co
     samples = load.noise(model, count, SEED)
     chosen = targets.load(board)
     with tempfile.TemporaryDirectory(prefix="edgecompress-") as scratch:
-        bundle = compiler.build(model, chosen, Path(scratch) / "bundle", samples=samples)
+        bundle = compiler.build(model, chosen, Path(scratch) / "bundle", samples=samples, optimize="speed")
         inputs, wanted = bundle.vectors()
         with pipeline.connect(chosen, pipeline.DeviceChoice(address=f"loop://{board}")) as device:
             device.install(bundle)
@@ -87,6 +88,7 @@ def compare(network: str, precision: Precision, board: str, exports: Path) -> Co
         board=board,
         different_bytes=sum(_different_bytes(found[name], wanted[name]) for name in wanted),
         relative_error=max(_relative_error(found[name], reference[name]) for name in wanted),
+        stated_error=bundle.manifest.stated_relative_error,
         same_class=all(
             np.array_equal(*(each[name].reshape(count, -1).argmax(axis=1) for each in (found, reference)))
             for name in wanted

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 Optimize = Literal["speed", "size", "ram", "balanced"]
-"""What a compilation is to save: instructions, flash, RAM, or some of each. The outputs are the same bytes."""
+"""What a compilation is to save: instructions, flash, RAM, or some of each.
+
+The outputs are the same bytes, but for float networks on Linux, where `speed` and `balanced` use Winograd convolutions.
+"""
 
 Arithmetic = Literal["onnx", "tflite"]
 

@@ -60,7 +60,8 @@ def read(device: Device, bundle: Bundle, evidence: Evidence) -> Measurements:
     conditions, where a softmax makes the output, how many of them one step of its input can make; where it is more than
     one step, also the `reason`, from comparing the layers (_rounding.py).
     `onnxruntime_max_relative_error` where the output has no step: the largest difference in a sample divided by its
-    largest magnitude. `onnxruntime_top1_agreement`: the fraction of samples with the same class.
+    largest magnitude; the conditions give what is `stated` for such a bundle. `onnxruntime_top1_agreement`: the
+    fraction of samples with the same class.
     """
     parts = [bundle.vectors()[0]]
     if evidence.evaluation is not None and evidence.evaluation.count:
@@ -73,7 +74,7 @@ def read(device: Device, bundle: Bundle, evidence: Evidence) -> Measurements:
         outputs=on_device, how=_clock.how(device), description=device.description, samples=_sample_words(parts)
     )
     mismatch = _mismatched_bytes(compared, on_host)
-    distance, *relative = _distance(compared, reference, evidence.model)
+    distance, *relative = _distance(compared, reference, evidence.model, bundle.manifest.stated_relative_error)
     return Measurements(
         metrics=(
             mismatch,
@@ -103,14 +104,17 @@ def _mismatched_bytes(compared: _Compared, on_host: _outputs.Outputs) -> Measure
     return compared.measure("device_mismatched_bytes", "bytes", sum(samples), samples, "the bundle's host program", {})
 
 
-def _distance(compared: _Compared, reference: _outputs.Outputs, model: Model) -> tuple[Measurement, ...]:
+def _distance(
+    compared: _Compared, reference: _outputs.Outputs, model: Model, stated_relative_error: float
+) -> tuple[Measurement, ...]:
     steps = _graph.output_steps(model)
     unknown = [name for name, step in steps.items() if step is None]
     if not unknown:
         known = {name: step for name, step in steps.items() if step is not None}
         return (_max_lsb(compared, reference, known, _step_words(model, known)),)
     why = f"the output {unknown[0]} is not quantized; see onnxruntime_max_relative_error"
-    return (compared.absent("onnxruntime_max_lsb", "LSB", why), _max_relative_error(compared, reference))
+    relative = _max_relative_error(compared, reference, stated_relative_error)
+    return (compared.absent("onnxruntime_max_lsb", "LSB", why), relative)
 
 
 def _explained(
@@ -148,7 +152,7 @@ def _max_lsb(
     return compared.measure("onnxruntime_max_lsb", "LSB", max(samples), samples, other, conditions)
 
 
-def _max_relative_error(compared: _Compared, reference: _outputs.Outputs) -> Measurement:
+def _max_relative_error(compared: _Compared, reference: _outputs.Outputs, stated: float) -> Measurement:
     each = []
     for name in compared.outputs:
         size = np.abs(_flat(reference[name])).max(axis=1)
@@ -161,7 +165,7 @@ def _max_relative_error(compared: _Compared, reference: _outputs.Outputs) -> Mea
         max(samples),
         samples,
         _outputs.onnxruntime_name(),
-        {"relative to": "the largest magnitude in the sample's output"},
+        {"relative to": "the largest magnitude in the sample's output", "stated": f"at most {stated:g}"},
     )
 
 

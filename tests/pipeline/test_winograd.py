@@ -206,3 +206,12 @@ def test_other_convolutions_are_computed_directly(layer: Product) -> None:
     assert core is not None
 
     assert vector_winograd_choice.Choice(core=core).choose(layer) == layer
+
+
+@pytest.mark.parametrize(("exact", "stated"), [(False, 1e-3), (True, 1e-5)])
+def test_a_bundle_states_how_near_its_floats_are(exact: bool, stated: float, tmp_path: Path) -> None:
+    target = targets.load("x86-64-v3").model_copy(update={"exact_float": exact})
+
+    bundle = compiler.build(network(tmp_path), target, tmp_path / "bundle", optimize="speed")
+
+    assert bundle.manifest.stated_relative_error == stated

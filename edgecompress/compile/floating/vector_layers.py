@@ -27,6 +27,7 @@ from edgecompress.compile.kernels.vector_rows import LayerNorm, Softmax
 from edgecompress.compile.kernels.vector_winograd import Winograd
 from edgecompress.compile.kernels.vector_winograd_choice import Choice
 from edgecompress.compile.program import CKernel
+from edgecompress.core.bundle import WINOGRAD
 from edgecompress.core.values import Array
 
 Layer = Product | Winograd | Depthwise | Pool | Softmax | LayerNorm | Elementwise | Attention
@@ -70,7 +71,7 @@ class VectorLayers:
             )
         if isinstance(layer, Winograd):
             return VectorLayer(
-                op=f"winograd{layer.results}_conv2d",
+                op=f"{WINOGRAD}{layer.results}_conv2d",
                 macs=layer.product.macs,
                 write=lambda name: vector_winograd.kernel(name, layer, core),
                 key=layer,
