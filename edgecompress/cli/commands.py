@@ -48,8 +48,8 @@ optimize_option = click.option(
     default="balanced",
     show_default=True,
     help="What to save: instructions, flash, RAM, or some of each. The outputs stay the same bytes, but for floats on "
-    "Linux: speed and balanced use Winograd convolutions, within 1e-3 of ONNX Runtime, unless the target's profile says "
-    "exact_float = true.",
+    "Linux: speed and balanced use Winograd convolutions, within 1e-3 of ONNX Runtime, unless the target's profile "
+    "says exact_float = true.",
 )
 step_option = click.option(
     "--step",

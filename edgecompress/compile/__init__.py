@@ -35,8 +35,8 @@ def build(
 ) -> Bundle:
     """Compile a model for a target into a bundle folder, which appears only when it is whole.
 
-    The test vectors are the first samples, or seeded inputs when there are none; `optimize` changes no byte of them, but
-    for Winograd convolutions of float networks on Linux.
+    The test vectors are the first samples, or seeded inputs when there are none; `optimize` changes no byte of them,
+    but for Winograd convolutions of float networks on Linux.
     `ways` are those that were measured to be the fastest (compile.ways); they change no byte of an int8 network.
     Raises ModelError for what cannot be compiled, DoesNotFitError, MissingToolError, ToolFailedError and StorageError.
     """
