@@ -6,7 +6,7 @@ instructions, and a definition on vectors of GCC and clang for the reference on 
 
 from __future__ import annotations
 
-from edgecompress.compile import c_neon_panels, c_neon_pools, c_neon_rounding, c_neon_tables, c_text
+from edgecompress.compile import c_neon_matrix, c_neon_panels, c_neon_pools, c_neon_rounding, c_neon_tables, c_text
 
 _HEAD = """\
 #if defined(__ARM_NEON)
@@ -302,6 +302,7 @@ static inline words4 total_of_each(words4 a, words4 b, words4 c, words4 d) {
 FUNCTIONS = {
     **_LOADS,
     **_PRODUCTS,
+    **c_neon_matrix.FUNCTIONS,
     **c_neon_rounding.FUNCTIONS,
     **c_neon_tables.FUNCTIONS,
     **c_neon_panels.FUNCTIONS,

@@ -34,6 +34,7 @@ class Core:
 
 
 CORES = {
+    "armv8.6-a": Core(qemu_cpu="max", features=f"{ARMV8_2} i8mm bf16", part="0xd46"),
     "cortex-a76": Core(qemu_cpu="cortex-a76", features=ARMV8_2, part="0xd0b"),
     "cortex-a72": Core(qemu_cpu="cortex-a72", features=ARMV8, part="0xd08"),
     "cortex-a53": Core(qemu_cpu="cortex-a53", features=ARMV8, part="0xd03"),

@@ -19,6 +19,7 @@ from edgecompress.deploy._child import Child
 CORES = {
     "rpi4": ("qemu-aarch64-static", "cortex-a72"),
     "rpi5": ("qemu-aarch64-static", "cortex-a76"),
+    "aarch64-i8mm": ("qemu-aarch64-static", "max"),
     "rpi2": ("qemu-arm-static", "cortex-a7"),
     "armv7": ("qemu-arm-static", "cortex-a9"),
     "x86-64": ("qemu-x86_64-static", "Nehalem"),

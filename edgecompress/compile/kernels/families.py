@@ -52,6 +52,7 @@ FAMILIES: Mapping[str, tuple[Choose, ...]] = {
     "mve": (mve_depthwise.choose, mve_convolution.choose),
     "dsp": (dsp_depthwise.choose, dsp_convolution.choose),
     "thumb1": (thumb_convolution.choose,),
+    "i8mm": (neon_depthwise.family(16), neon_convolution.family(neon_convolution.MATRIX)),
     "dotprod": _neon(neon_convolution.DOT, 16),
     "aarch64": _neon(neon_convolution.PAIRS, 16),
     **{feature: x86_family.products(core) for feature, core in x86_family.CORES.items()},

@@ -21,6 +21,7 @@ from edgecompress.compile.kernels.vector_core import indented, loop, offset, ter
 from edgecompress.compile.kernels.window import Window
 from edgecompress.compile.program import CKernel
 
+MATRIX = Core(method="matrix", registers=32)
 DOT = Core(method="dot", registers=32)
 PAIRS = Core(method="pairs", registers=32)
 PAIRS_32_BIT = Core(method="pairs", registers=16)
@@ -110,7 +111,7 @@ def _choose(core: Core, product: Product) -> Kernel | None:
         )
         if shape.depth.length < together * LOADED > LOADED:
             continue
-        if core.method == "dot" or fits_halves(_by_run(product.weights, shape), together):
+        if core.method != "pairs" or fits_halves(_by_run(product.weights, shape), together):
             break
     else:
         return None
@@ -163,9 +164,9 @@ def pack(weights: NDArray[np.int8], shape: Convolution) -> NDArray[np.int8]:
     packed: list[NDArray[np.int8]] = []
     for first in range(0, len(runs), step):
         block = runs[first : first + step]
-        if shape.core.method == "dot":
-            fours = block.reshape(*block.shape[:2], -1, 4)
-            packed.append(fours.transpose(1, 2, 0, 3).reshape(-1))
+        if shape.core.method != "pairs":
+            at_once = block.reshape(*block.shape[:2], -1, shape.core.unit)
+            packed.append(at_once.transpose(1, 2, 0, 3).reshape(-1))
             continue
         for run in range(block.shape[1]):
             packed += [part.reshape(-1) for part in cut_depth(block[:, run], shape.together)]

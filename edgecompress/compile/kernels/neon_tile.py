@@ -1,8 +1,9 @@
 """Sums of int8 products in NEON registers: a tile of pixels x output channels, kept in registers over the whole depth.
 
-A core with SDOT multiplies four numbers of the depth with the weights of four channels by one instruction. Other ones
-multiply along the depth, eight or sixteen numbers of one channel at a time: products of int8 are added up in 16 bits as
-far as these weights allow, then in 32 bits, and the lanes of four channels come together at the end.
+A core with SMMLA multiplies eight numbers of two pixels with the weights of two channels by one instruction
+(neon_pairs_tile), one with SDOT four numbers of the depth with the weights of four channels. Other ones multiply along
+the depth, eight or sixteen numbers of one channel at a time: products of int8 are added up in 16 bits as far as these
+weights allow, then in 32 bits, and the lanes of four channels come together at the end.
 """
 
 from __future__ import annotations
@@ -11,16 +12,16 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from edgecompress.compile.kernels import tuning
+from edgecompress.compile.kernels import neon_pairs_tile, tuning
 from edgecompress.compile.kernels.vector_core import indented, loop, offset
 
-Method = Literal["dot", "pairs"]
+Method = Literal["matrix", "dot", "pairs"]
 
 CHANNELS = 4
 """Output channels of a vector of sums."""
 LOADED = 16
 """Numbers of the depth that a register holds."""
-UNIT: dict[Method, int] = {"dot": 4, "pairs": 8}
+UNIT: dict[Method, int] = {"matrix": 8, "dot": 4, "pairs": 8}
 """What lies side by side is a multiple of so many numbers."""
 
 _MOST_PIXELS = 8
@@ -91,6 +92,8 @@ def choose_tile(core: Core, pixels: int, channels: int, depth: Depth) -> Tile:
 
 def _registers(core: Core, pixels: int, vectors: int, together: int) -> int:
     """Sums, and what must be at hand beside them."""
+    if core.method == "matrix":
+        return neon_pairs_tile.registers(pixels, vectors)
     if core.method == "dot":
         return pixels * vectors + pixels + min(vectors, 2) + 2
     return pixels * vectors * CHANNELS + (pixels + 1) * together + 2
@@ -111,6 +114,9 @@ def _tile_cost(core: Core, pixels: int, vectors: int, depth: Depth) -> float:
     segments = math.prod(count for count, _ in depth.taps)
     loaded, rest = divmod(depth.length, LOADED)
     end = _TILE_COST + _END_COST * pixels * vectors
+    if core.method == "matrix":
+        segment = neon_pairs_tile.segment_cost(pixels, vectors, depth.length)
+        return segments * (segment + _LOOP_COST) + end + neon_pairs_tile.end_cost(pixels, vectors)
     if core.method == "dot":
         single = pixels * vectors + pixels / 2 + vectors / 2
         whole = CHANNELS * pixels * vectors + pixels + 2 * vectors + _LOOP_COST
@@ -123,7 +129,7 @@ def _tile_cost(core: Core, pixels: int, vectors: int, depth: Depth) -> float:
 
 def sums_text(core: Core, tile: Tile, depth: Depth, pixel_step: int) -> list[str]:
     """Sum up a tile from `from` (inputs), `weights` and `table` to the vectors `sum{pixel}_{vector}`, bias included."""
-    body = _dot_segment(tile, depth, pixel_step) if core.method == "dot" else _pair_segment(tile, depth, pixel_step)
+    body = _SEGMENTS[core.method](tile, depth, pixel_step)
     address = "from"
     for number, (count, step) in enumerate(depth.taps):
         if count > 1:
@@ -132,6 +138,8 @@ def sums_text(core: Core, tile: Tile, depth: Depth, pixel_step: int) -> list[str
     for number, (count, _) in reversed(list(enumerate(depth.taps))):
         body = loop(f"tap{number}", count, body) if count > 1 else body
     lines = ["const int8_t *b = weights;", *body]
+    if core.method == "matrix":
+        return [*neon_pairs_tile.zeros(tile), *lines, *_loaded_biases(tile), *neon_pairs_tile.totals(tile)]
     if core.method == "dot":
         return [*_biases(tile), *lines]
     parts = [f"words4 part{p}_{c} = {{0}};" for p in range(tile.pixels) for c in range(tile.vectors * CHANNELS)]
@@ -215,9 +223,16 @@ def _pairs(tile: Tile, pixel_step: int, together: int) -> list[str]:
     return lines
 
 
+def _loaded_biases(tile: Tile) -> list[str]:
+    return [f"const words4 bias{v} = load_words4({offset('table', 3 * CHANNELS * v)});" for v in range(tile.vectors)]
+
+
 def _totals(tile: Tile) -> list[str]:
-    lines = [f"const words4 bias{v} = load_words4({offset('table', 3 * CHANNELS * v)});" for v in range(tile.vectors)]
+    lines = _loaded_biases(tile)
     for p, v in sums(tile):
         parts = ", ".join(f"part{p}_{CHANNELS * v + c}" for c in range(CHANNELS))
         lines.append(f"words4 sum{p}_{v} = total_of_each({parts}) + bias{v};")
     return lines
+
+
+_SEGMENTS = {"matrix": neon_pairs_tile.segment, "dot": _dot_segment, "pairs": _pair_segment}
