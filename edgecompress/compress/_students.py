@@ -13,7 +13,7 @@ from edgecompress.core.errors import ConfigError
 from edgecompress.core.values import Context, Model, TensorSpec
 
 if TYPE_CHECKING:
-    from torch import Tensor, fx, nn
+    from torch import fx, nn
 
 
 class StudentOptions(LoopOptions):
@@ -46,37 +46,25 @@ def build(model: Model, options: StudentOptions, context: Context) -> fx.GraphMo
     if options.student:
         given = context.load_model(context.base / options.student)
         check_alike(given, model, f"{context.where}: the student {options.student}")
-        return ready(given, options, context)
-    return narrowed(model, options.width, options, context)
-
-
-def narrowed(model: Model, width: float, options: StudentOptions, context: Context) -> fx.GraphModule:
-    """Return a copy of the network with a share of its channels."""
-    from edgecompress.compress import torch_graph
-
-    if width == 1:
-        return ready(model, options, context)
-    from edgecompress.compress import _channels
-
-    module = torch_graph.to_torch(model)
-    how = _channels.Pruning(criterion="l2", scope="local", multiple=1, kept=_channels.output_layers(module))
-    smaller = _channels.narrowed(module, _example(model), width, how)
-    return ready(torch_graph.to_onnx(smaller, like=model), options, context)
-
-
-def ready(model: Model, options: StudentOptions, context: Context) -> fx.GraphModule:
-    """Return a network to train: batch norms put back, its weights drawn anew when the options want that."""
-    from edgecompress.compress import torch_graph
-
-    module = torch_graph.to_torch(model)
-    if context.data is not None:
-        module = torch_graph.restore_batch_norm(module, context.data.training or context.data.calibration)
+    else:
+        given = _narrowed(model, options.width)
+    module = ready(given, context)
     if options.start == "scratch":
-        reset(module, options.seed)
+        draw_anew(module, options.seed)
     return module
 
 
-def reset(module: nn.Module, seed: int) -> None:
+def ready(model: Model, context: Context) -> fx.GraphModule:
+    """Return a network to train: with its weights, and batch norms put back."""
+    from edgecompress.compress import torch_graph
+
+    module = torch_graph.to_torch(model)
+    if context.data is None:
+        return module
+    return torch_graph.restore_batch_norm(module, context.data.training or context.data.calibration)
+
+
+def draw_anew(module: nn.Module, seed: int) -> None:
     """Draw every weight anew, as torch does for a new layer."""
     import torch
 
@@ -116,10 +104,18 @@ def _from_function(model: Model, options: StudentOptions, context: Context) -> f
     return fx.symbolic_trace(made)
 
 
-def _example(model: Model) -> tuple[Tensor, ...]:
+def _narrowed(model: Model, width: float) -> Model:
+    """Return the network with a share of its channels."""
+    if width == 1:
+        return model
     import torch
 
-    return tuple(torch.zeros(spec.shape) for spec in model.inputs)
+    from edgecompress.compress import _channels, torch_graph
+
+    module = torch_graph.to_torch(model)
+    how = _channels.Pruning(criterion="l2", scope="local", multiple=1, kept=_channels.output_layers(module))
+    example = tuple(torch.zeros(spec.shape) for spec in model.inputs)
+    return torch_graph.to_onnx(_channels.narrowed(module, example, width, how), like=model)
 
 
 def _shapes(specs: tuple[TensorSpec, ...]) -> str:

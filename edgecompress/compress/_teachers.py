@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -46,12 +47,17 @@ class Teachers(nn.Module):
         return torch.cat([self(*batch.inputs) for batch in parts], dim=1)
 
 
+def of(network: fx.GraphModule) -> Teachers:
+    """Return a copy of one trained network as the only teacher."""
+    return Teachers([copy.deepcopy(network)], [1.0])
+
+
 def load(model: Model, names: tuple[str, ...], weights: tuple[float, ...], context: Context) -> Teachers:
     """Return the teachers: the files that the options name or, without them, the network that entered the step.
 
     Raises ConfigError for a teacher with other inputs or outputs, and for weights that do not fit the teachers.
     """
-    _check_one_output(model, context)
+    check_one_output(model, context)
     if weights and (len(weights) != max(1, len(names)) or min(weights) < 0 or not sum(weights)):
         raise ConfigError(
             f"{context.where}: teacher_weights = {list(weights)} for {max(1, len(names))} teachers",
@@ -67,7 +73,8 @@ def _load(path: Path, model: Model, context: Context) -> Model:
     return teacher
 
 
-def _check_one_output(model: Model, context: Context) -> None:
+def check_one_output(model: Model, context: Context) -> None:
+    """Raise ConfigError for a network with several outputs: it is not clear which of them a student learns."""
     if len(model.outputs) != 1:
         raise ConfigError(
             f"{context.where}: a student learns one output; {model.name} has {len(model.outputs)}",

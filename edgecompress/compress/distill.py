@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from edgecompress.compress import _students
+from edgecompress.compress._matching import MatchingOptions
 from edgecompress.compress._students import StudentOptions
 from edgecompress.compress.training import train
 from edgecompress.core import extras, toml_file
@@ -22,31 +23,14 @@ from edgecompress.core.values import AppliedStep, Context, Model, Option
 if TYPE_CHECKING:
     from torch import fx
 
-    from edgecompress.compress._distillation import FeatureLoss
+    from edgecompress.compress._features import FeatureLoss
     from edgecompress.compress._teachers import Teachers
 
 
-class MatchingOptions(StudentOptions):
-    """The options of a step that compares outputs, beside those of students and of every training.
-
-    `targets`: `soft` probabilities at `temperature`, the class that the teacher says (`hard`), or its `outputs` as
-    numbers, which suits networks that are no classifiers. `labels_weight` is the share of the labels' cross entropy.
-    `mix` trains on sums of two samples each, of which the teacher says what they are.
-    """
-
-    targets: Literal["soft", "hard", "outputs"] = "soft"
-    temperature: float = Field(default=4, gt=0)
-    labels_weight: float = Field(default=0.1, ge=0, lt=1)
-    mix: bool = False
-
-
-class Options(MatchingOptions):
-    """The options of the step in a recipe, beside those of students and of every training.
+class Options(MatchingOptions, StudentOptions):
+    """The options of the step in a recipe, beside those of targets, students and every training.
 
     `teachers`: model files from the recipe's folder; without them the network that enters. `teacher_weights`: one each.
-    `targets`: `soft` probabilities at `temperature`, the class that the teachers say (`hard`), or their `outputs` as
-    numbers, which suits networks that are no classifiers. `labels_weight` is the share of the labels' cross entropy.
-    `mix` trains on sums of two samples each, of which the teachers say what they are.
     `hints` and `attention` are layers of the first teacher that the student has too, or pairs `teacher's=student's`.
     """
 
@@ -67,18 +51,13 @@ def apply(model: Model, options: Mapping[str, Option], context: Context) -> Mode
     chosen = toml_file.parse(dict(options), Options, where=context.where)
     extras.require_training()
     from edgecompress.compress import _taps, _teachers, torch_graph
-    from edgecompress.compress._distillation import DistillationLoss, Matching
+    from edgecompress.compress._distillation import DistillationLoss
 
     teachers = _teachers.load(model, chosen.teachers, chosen.teacher_weights, context)
     student = _students.build(model, chosen, context)
     features = _features(teachers, student, chosen, context.where)
-    how = Matching(
-        targets=chosen.targets,
-        temperature=chosen.temperature,
-        labels_weight=chosen.labels_weight,
-        mix=chosen.mix,
-    )
-    train(student, context, chosen, name=f"{model.name}, student", loss=DistillationLoss(teachers, how, features))
+    loss = DistillationLoss(teachers, chosen.matching(), features)
+    train(student, context, chosen, name=f"{model.name}, student", loss=loss)
     _taps.remove(student)
     taught = torch_graph.to_onnx(student, like=model)
     step = AppliedStep(method="distill", options=chosen.model_dump())
@@ -86,7 +65,7 @@ def apply(model: Model, options: Mapping[str, Option], context: Context) -> Mode
 
 
 def _features(teachers: Teachers, student: fx.GraphModule, chosen: Options, where: str) -> FeatureLoss | None:
-    from edgecompress.compress._distillation import FeatureLoss
+    from edgecompress.compress._features import FeatureLoss
 
     if not chosen.hints and not chosen.attention:
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ class Loss(nn.Module):
     to it. All of it stays in evaluation mode.
     """
 
-    needs_labels: ClassVar[bool] = False
+    needs_labels: bool = False
 
     def train(self, mode: bool = True) -> Self:
         """Stay in evaluation mode."""
