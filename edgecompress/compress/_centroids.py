@@ -16,7 +16,7 @@ from torch.nn.utils import parametrize
 
 from edgecompress.compress import _layer_weights, torch_graph
 from edgecompress.compress._masked_training import layers_of
-from edgecompress.compress.codebook import LEVELS, Options, reach_of
+from edgecompress.compress.codebook import LEVELS, Options, levels_of, to_weights
 from edgecompress.compress.training import train
 from edgecompress.core.values import Array, Context, Model
 
@@ -27,8 +27,7 @@ class SharedValues(nn.Module):
     def __init__(self, weights: Tensor, *, per_channel: bool) -> None:
         super().__init__()
         rows = weights.detach().reshape(len(weights), -1).double().numpy()
-        reach = reach_of(rows, per_channel=per_channel)
-        levels = np.rint(rows / reach * LEVELS)
+        levels, reach = levels_of(rows, per_channel=per_channel)
         values, places = np.unique(levels, return_inverse=True)
         shape = [len(weights), *[1] * (weights.ndim - 1)]
         self.register_buffer("reach", torch.tensor(reach, dtype=torch.float32).reshape(shape))
@@ -54,7 +53,7 @@ def fine_tune(given: Model, shared: Model, names: Collection[str], options: Opti
     for layer in tuned.values():
         values = SharedValues(layer.get_parameter("weight"), per_channel=options.per_channel)
         parametrize.register_parametrization(layer, "weight", values, unsafe=True)
-    train(module, context, options, name=given.name, given=given)
+    train(module, context, options, name=f"{given.name}, shared values", given=given)
     for layer in tuned.values():
         parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
     return _on_levels(torch_graph.to_onnx(module, like=shared), names, options)
@@ -65,7 +64,6 @@ def _on_levels(model: Model, names: Collection[str], options: Options) -> Model:
     layers = [each for each in _layer_weights.read(model) if each.layer in names]
     changed: dict[str, Array] = {}
     for each in layers:
-        reach = reach_of(each.rows, per_channel=options.per_channel)
-        levels = np.rint(each.rows / reach * LEVELS)
-        changed[each.tensor] = (levels * (reach / LEVELS)).astype(np.float32).reshape(each.values.shape)
+        levels, reach = levels_of(each.rows, per_channel=options.per_channel)
+        changed[each.tensor] = to_weights(levels, reach).reshape(each.values.shape)
     return dataclasses.replace(model, graph=_layer_weights.replaced(model.graph, changed, layers))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,16 +55,22 @@ def apply(model: Model, options: Mapping[str, Option], context: Context) -> Mode
     trained.
     """
     chosen = toml_file.parse(dict(options), Options, where=context.where)
-    layers = selected(model, chosen, context)
-    graph = _layer_weights.replaced(model.graph, shared_weights(layers, chosen), layers)
-    shared = dataclasses.replace(model, graph=graph)
-    if chosen.epochs:
-        from edgecompress.compress._centroids import fine_tune
-
-        shared = fine_tune(model, shared, [each.layer for each in layers], chosen, context)
-    context.record(_layer_weights.errors("Weights that share values", layers, _layer_weights.read(shared)))
+    shared = share(model, chosen, context)
     step = AppliedStep(method="codebook", options=chosen.model_dump())
     return dataclasses.replace(shared, steps=(*model.steps, step))
+
+
+def share(model: Model, options: Options, context: Context) -> Model:
+    """Do what the step does, without saying that it was applied."""
+    layers = selected(model, options, context)
+    graph = _layer_weights.replaced(model.graph, shared_weights(layers, options), layers)
+    shared = dataclasses.replace(model, graph=graph)
+    if options.epochs:
+        from edgecompress.compress._centroids import fine_tune
+
+        shared = fine_tune(model, shared, [each.layer for each in layers], options, context)
+    context.record(_layer_weights.errors("Weights that share values", layers, _layer_weights.read(shared)))
+    return shared
 
 
 def selected(model: Model, options: Options, context: Context) -> tuple[LayerWeights, ...]:
@@ -104,8 +111,20 @@ def _reals(layer: LayerWeights, options: Options) -> Array:
     centres = _book(levels, np.broadcast_to(np.square(reach), levels.shape), options, tied_ends=True)
     end = np.abs(centres).max() or 1.0
     book = np.rint(centres * (LEVELS / end))
-    shared = book[_clusters.nearest(levels, centres)]
-    return (shared * (reach * end / LEVELS**2)).astype(np.float32).reshape(layer.values.shape)
+    return to_weights(book[_clusters.nearest(levels, centres)], reach * end / LEVELS).reshape(layer.values.shape)
+
+
+def levels_of(weights: NDArray[np.floating], *, per_channel: bool) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Find the levels of shared weights (outputs, n), and the reach of each output."""
+    reach = reach_of(weights, per_channel=per_channel)
+    return np.rint(weights / reach * LEVELS).astype(np.int64), reach
+
+
+def to_weights(levels: NDArray[Any], reach: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Bring levels to weights; a reach is one of float32, so that it comes back as the largest weight."""
+    exact = reach.astype(np.float32).astype(np.float64)
+    weights: NDArray[np.float32] = (levels * (exact / LEVELS)).astype(np.float32)
+    return weights
 
 
 def _book(

@@ -66,15 +66,21 @@ def apply(model: Model, options: Mapping[str, Option], context: Context) -> Mode
     for one that is quantized where gradients or training are asked for.
     """
     chosen = toml_file.parse(dict(options), Options, where=context.where)
-    _check(chosen, context)
-    layers = selected(model, chosen, context)
-    if chosen.epochs or chosen.criterion not in WITHOUT_GRADIENTS:
-        pruned = _trained(model, [each.layer for each in layers], chosen, context)
-    else:
-        pruned = _pruned.masked(model, masks({each.layer: each.real for each in layers}, {}, chosen), layers)
-    context.record(_pruned.zeros_finding("Weights that were pruned", pruned))
+    pruned = prune(model, chosen, context)
     step = AppliedStep(method="prune_weights", options=chosen.model_dump(), stored_bytes=_pruned.stored_bytes(pruned))
     return dataclasses.replace(pruned, steps=(*model.steps, step))
+
+
+def prune(model: Model, options: Options, context: Context) -> Model:
+    """Do what the step does, without saying that it was applied."""
+    _check(options, context)
+    layers = selected(model, options, context)
+    if options.epochs or options.criterion not in WITHOUT_GRADIENTS:
+        pruned = _trained(model, [each.layer for each in layers], options, context)
+    else:
+        pruned = _pruned.masked(model, masks({each.layer: each.real for each in layers}, {}, options), layers)
+    context.record(_pruned.zeros_finding("Weights that were pruned", pruned))
+    return pruned
 
 
 def selected(model: Model, options: Options, context: Context) -> tuple[LayerWeights, ...]:
