@@ -21,6 +21,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import ModelProto, TensorProto, external_data_helper, inliner, version_converter
 from pydantic import TypeAdapter, ValidationError
 
+from edgecompress import __version__
 from edgecompress.core import files
 from edgecompress.core.errors import ModelError
 from edgecompress.core.values import AppliedStep, Model
@@ -36,6 +37,8 @@ SUFFIXES = (".onnx",)
 NAME_KEY = "edgecompress.name"
 STEPS_KEY = "edgecompress.steps"
 ARITHMETIC_KEY = "edgecompress.arithmetic"
+CLEAN_KEY = "edgecompress.clean"
+"""Says which version of this program cleaned the graph: it is not cleaned again, which takes half a second."""
 NO_SHAPES: Mapping[str, tuple[int, ...]] = MappingProxyType({})
 FOLDED_BYTES_LIMIT = 64 * 2**20
 """What folding would make larger stays a computation: a few bytes of file can ask for gigabytes of constant."""
@@ -67,7 +70,7 @@ def read(
     checks.run_onnx_checker(proto, path)
     bound_shapes.infer(proto, path)
     stored = {entry.key: entry.value for entry in proto.metadata_props}
-    graph = _clean(proto, path)
+    graph = _stripped(proto) if stored.get(CLEAN_KEY) == __version__ else _clean(proto, path)
     checks.check_graph(graph, path)
     bound_shapes.infer(graph, path)
     bound_shapes.check_static(graph, path)
@@ -85,10 +88,10 @@ def read(
     )
 
 
-def save(model: Model, path: Path) -> None:
+def save(model: Model, path: Path, *, is_clean: bool = False) -> None:
     """Write a model with its name, applied steps and arithmetic as metadata; equal models give equal bytes.
 
-    Raises StorageError when the file system refuses.
+    `is_clean` says that its graph is one that `load` made. Raises StorageError when the file system refuses.
     """
     proto = ModelProto()
     proto.CopyFrom(model.graph)
@@ -97,6 +100,8 @@ def save(model: Model, path: Path) -> None:
     proto.metadata_props.add(key=STEPS_KEY, value=_STEPS.dump_json(model.steps).decode())
     if model.arithmetic != "onnx":
         proto.metadata_props.add(key=ARITHMETIC_KEY, value=model.arithmetic)
+    if is_clean:
+        proto.metadata_props.add(key=CLEAN_KEY, value=__version__)
     files.write_whole(path, proto.SerializeToString(deterministic=True))
 
 
@@ -165,6 +170,12 @@ def _clean(proto: ModelProto, path: Path) -> ModelProto:
     _strip_texts(clean)
     _name_nodes(clean)
     return clean
+
+
+def _stripped(proto: ModelProto) -> ModelProto:
+    """Only drop texts, as `_clean` does too."""
+    _strip_texts(proto)
+    return proto
 
 
 @contextlib.contextmanager

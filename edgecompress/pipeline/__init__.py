@@ -263,8 +263,8 @@ def _compress(run: Run, key: str, channel_multiple: int) -> None:
     data = data_source.load(asked.data, baseline.inputs) if asked.data is not None else None
     stations = list(steps.apply(run, baseline, data, key, channel_multiple))
     with files.whole_folder(run.folder / "model") as draft:
-        onnx_file.save(baseline, draft / "baseline.onnx")
-        onnx_file.save(stations[-1][0], draft / "model.onnx")
+        onnx_file.save(baseline, draft / "baseline.onnx", is_clean=True)
+        onnx_file.save(stations[-1][0], draft / "model.onnx", is_clean=stations[-1][0] is baseline)
         effects = StepEffects(effects=tuple(effect for _, effect in stations))
         files.write_whole(draft / "steps.json", effects.model_dump_json(indent=2))
         if data is not None:

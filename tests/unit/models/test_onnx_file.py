@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from onnx import ModelProto, numpy_helper, parser
 
 from edgecompress import models
@@ -126,3 +127,17 @@ def test_the_same_model_gives_the_same_bytes(load: Load, small_cnn: ModelProto, 
     onnx_file.save(second, tmp_path / "second.onnx")
 
     assert (tmp_path / "first.onnx").read_bytes() == (tmp_path / "second.onnx").read_bytes()
+
+
+def test_a_graph_that_was_cleaned_before_is_not_cleaned_again(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load(RELU)
+    onnx_file.save(model, tmp_path / "net.onnx", is_clean=True)
+    monkeypatch.setattr(onnx_file, "_clean", None)
+
+    again = onnx_file.load(tmp_path / "net.onnx")
+
+    assert (again.name, again.inputs, again.outputs) == (model.name, model.inputs, model.outputs)
+    assert list(again.graph.graph.node) == list(model.graph.graph.node)
+    assert list(again.graph.graph.initializer) == list(model.graph.graph.initializer)
