@@ -1,8 +1,8 @@
 """The outermost loops of a kernel, spread over the cores of a device (device_runtime/include/edgert_parallel.h).
 
 Each becomes a function that computes a range of its turns. Every result is computed by one turn, in one order: the
-bytes do not depend on the number of threads. A loop without another one inside, as one that copies an image into its
-border, is over too soon to be worth it.
+bytes do not depend on the number of threads. A loop without another one inside is over too soon to be worth it, but one
+that copies a large image into its border.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ LEAST_MACS = 100_000
 LEAST_WORK = 40_000
 """The same in instructions, for kernels that sum no products."""
 
+LEAST_COPIED = 50_000
+"""Floats that a loop copies: 200 kB, which leave the level 1 cache of any core."""
+
 DEFINITIONS = {"edgert_split": '#include "edgert_parallel.h"\n'}
 FEW_TURNS = 8
 """A loop of fewer would leave cores without work: the one inside it is spread instead, where it has more."""
@@ -31,6 +34,7 @@ _LOOP = re.compile(r"for \(uint32_t (\w+) = 0; \1 < (\d+)u; \+\+\1\) \{")
 _LOOP_IN_TURN = re.compile(r"for \(uint32_t (\w+) = 0; \1 != \d+u; \+\+\1\) \{")
 """A loop whose turns write what the next one writes too: the loops inside it are spread."""
 _LOCAL_POINTER = re.compile(r"(const \w+ \*)const (\w+) = .*;")
+_COPY = re.compile(r"copy_floats\(.*, (\d+)u\);")
 _DECLARATION = re.compile(r"\s*(const )?[a-z]\w* \**(const )?\w+ = ")
 
 
@@ -85,7 +89,7 @@ def _spread(kernel: str, known: Sequence[_Known], body: Sequence[str], functions
     for statement in _statements(body):
         loop, in_turn = _LOOP.fullmatch(statement[0]), _LOOP_IN_TURN.fullmatch(statement[0])
         inner = [line.removeprefix("  ") for line in statement[1:-1]]
-        if loop is not None and _is_worth_it(known, inner):
+        if loop is not None and _is_worth_it(known, int(loop[2]), inner):
             lines += _spread_loop(kernel, known, (loop[1], int(loop[2])), inner, functions)
         elif in_turn is not None:
             around = [*known, _Known(type="uint32_t ", name=in_turn[1])]
@@ -97,9 +101,10 @@ def _spread(kernel: str, known: Sequence[_Known], body: Sequence[str], functions
     return lines
 
 
-def _is_worth_it(known: Sequence[_Known], inner: Sequence[str]) -> bool:
+def _is_worth_it(known: Sequence[_Known], turns: int, inner: Sequence[str]) -> bool:
     is_deep = any("for (" in line for line in inner)
-    return is_deep and not any(each.moved_in(inner) for each in known)
+    copied = turns * sum(int(copy[1]) for copy in map(_COPY.search, inner) if copy)
+    return (is_deep or copied >= LEAST_COPIED) and not any(each.moved_in(inner) for each in known)
 
 
 def _spread_loop(

@@ -35,7 +35,15 @@ def kernel(name: str, pool: Pool, core: VectorCore) -> CKernel:
         body += [f"x += {window.height * window.width * window.channels};", f"y += {results};"]
         body = loop("n", pool.batch, body)
     head = f"KERNEL void {name}(const float *restrict x, float *restrict y) {{"
-    return CKernel(name=name, source="\n".join([head, *indented(body), "}", ""]), workspaces=(), spreads=True)
+    source = "\n".join([head, *indented(body), "}", ""])
+    return CKernel(name=name, source=source, workspaces=(), spreads=True, work=_instructions(pool, core))
+
+
+def _instructions(pool: Pool, core: VectorCore) -> int:
+    """About what the kernel executes: a load and an operation for each tap."""
+    window = pool.window
+    vectors = pool.batch * window.output_height * window.output_width * -(-window.channels // core.width)
+    return 2 * vectors * window.kernel[0] * window.kernel[1]
 
 
 def bounds(axis: str, extent: int, taps: int, stride: int, dilation: int, before: int) -> list[str]:

@@ -105,6 +105,15 @@ def test_of_a_loop_of_few_turns_the_one_inside_is_spread() -> None:
     ) in source
 
 
+def test_a_loop_that_copies_a_large_image_is_spread() -> None:
+    large = SOURCE.replace("row < 4u", "row < 500u").replace(
+        "row * 6u, x + row * 4u, 4u", "row * 106u, x + row * 104u, 104u"
+    )
+    assert "  for (uint32_t row = begin; row < end; ++row) {\n    copy_floats(image + row * 106u" in spread(large)
+    small = large.replace("row < 500u", "row < 480u")
+    assert "  for (uint32_t row = 0; row < 480u; ++row) {\n    copy_floats" in spread(small)
+
+
 def test_only_what_is_spread_needs_the_threads() -> None:
     assert c_text.definitions(threads.DEFINITIONS, SOURCE) == ""
     assert c_text.definitions(threads.DEFINITIONS, spread(SOURCE)) == '#include "edgert_parallel.h"\n\n'
