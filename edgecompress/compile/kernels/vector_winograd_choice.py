@@ -46,8 +46,8 @@ class Choice:
 
     def choose(self, product: Product) -> Product | Winograd:
         """Choose the algorithm of a convolution."""
-        if not vector_winograd.fits(product):
-            return product
+        if not vector_winograd.fits(product) or product.window.channels < self.core.width:
+            return product  # channels that fill no vector would be transformed as if they did
         plain = 4 * product.depth.products * product.outputs
         direct = LEAST_GAIN * (_direct(product, self.core) + _reading(plain, self.core))
         ways: list[tuple[float, int, Product | Winograd]] = [(direct, 0, product)]
