@@ -35,8 +35,10 @@ def encode(symbols: Symbols) -> bytes:
 
 def decode(stream: bytes) -> tuple[Symbols, int]:
     """Read one stream: its symbols, and how many bytes it took. Raises ModelError for a broken one."""
-    alphabet, count = HEAD.unpack_from(stream)
+    alphabet, count = HEAD.unpack_from(stream) if len(stream) >= HEAD.size else (0, 0)
     start = HEAD.size + -(-alphabet // 2)
+    if len(stream) < start or not alphabet:
+        raise ModelError(f"a coded tensor begins with {len(stream):,} bytes that hold no code")
     lengths = [stream[HEAD.size + i // 2] >> 4 * (i % 2) & 15 for i in range(alphabet)]
     used = [symbol for symbol, length in enumerate(lengths) if length]
     if not used:

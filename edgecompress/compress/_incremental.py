@@ -57,7 +57,9 @@ def _fix(layer: nn.Module, portion: float, options: power_of_two.Options) -> Non
     held = layer.get_buffer(VALUES).double().numpy().reshape(rows.shape)
     known = fixed.reshape(rows.shape)
     # An output's reach is what its first fixed weights were made with: the largest of them.
-    reach = np.where(known.any(axis=1, keepdims=True), np.abs(held).max(axis=1, keepdims=True), 0)
+    reach = np.where(
+        known.any(axis=1, keepdims=True), np.abs(held).max(axis=1, keepdims=True) / power_of_two.LARGEST, 0
+    )
     reach = np.where(reach > 0, reach, power_of_two.best_reach(rows, options))
     made = power_of_two.nearest(rows, reach, options.bits)
     order = np.argsort(np.where(known, -np.inf, -np.abs(rows)).reshape(-1), kind="stable")

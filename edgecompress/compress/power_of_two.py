@@ -1,9 +1,10 @@
 """Weights that are powers of two: a reach for each output times 0, 1, 1/2, 1/4 … with a sign (Miyashita et al. 2016).
 
-Products with such weights are shifts. With `epochs` they are found bit by bit as in incremental quantization (Zhou et
-al. 2017, INQ): the largest weights of each layer become powers of two and stay, the others are trained, and so on until
-none is left. static_int8 after this step finds the levels 127, 64, 32 …: with four bits at most 15 values, which the
-compiler keeps as indices. The integers of a quantized network take the nearest of these levels.
+Products with such weights are shifts; the largest is 127/128 of its power, for int8 has no 128. With `epochs` they are
+found as in incremental quantization (Zhou et al. 2017, INQ): the largest weights of each layer become powers of two and
+stay, the others are trained, and so on until none is left. static_int8 after this step finds the levels 127, 64, 32 …:
+with four bits at most 15 values, which the compiler keeps as indices. The integers of a quantized network take the
+nearest of these levels.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from edgecompress.compress.training import TrainingOptions
 from edgecompress.core import toml_file
 from edgecompress.core.values import AppliedStep, Array, Context, Model, Option
 
+LARGEST = LEVELS / (LEVELS + 1)
 REACHES = 16
 """Factors of the largest weight, from 1 down to above 1/2, that are tried as an output's reach."""
 
@@ -74,8 +76,9 @@ def powers(layers: Sequence[LayerWeights], options: Options) -> dict[str, Array]
 
 
 def nearest(weights: NDArray[np.float64], reach: NDArray[np.float64], bits: int) -> NDArray[np.float64]:
-    """Bring weights (outputs, n) to the nearest of 0 and plus or minus reach / 2**k, k from 0."""
+    """Bring weights (outputs, n) to the nearest of 0 and plus or minus reach / 2**k, k from 0 (there times 127/128)."""
     magnitudes = 2.0 ** -np.arange(2 ** (bits - 1) - 1)
+    magnitudes[0] = LARGEST
     levels = np.concatenate([[0.0], magnitudes[::-1]])
     places = np.searchsorted((levels[1:] + levels[:-1]) / 2, np.abs(weights) / reach)
     found: NDArray[np.float64] = np.sign(weights) * levels[places] * reach
@@ -84,7 +87,7 @@ def nearest(weights: NDArray[np.float64], reach: NDArray[np.float64], bits: int)
 
 def best_reach(weights: NDArray[np.float64], options: Options) -> NDArray[np.float64]:
     """Find the reach of each output, (outputs, 1), that leaves the smallest squared error."""
-    largest = reach_of(weights, per_channel=options.per_channel)
+    largest = reach_of(weights, per_channel=options.per_channel) / LARGEST
     tried = [largest * 2.0 ** (-step / REACHES) for step in range(REACHES)]
     errors = np.array([np.square(weights - nearest(weights, each, options.bits)).sum(axis=1) for each in tried])
     if not options.per_channel:
@@ -101,5 +104,5 @@ def _reals(layer: LayerWeights, options: Options) -> Array:
 
 def _integers(layer: LayerWeights, options: Options) -> Array:
     rows = layer.rows.astype(np.float64)
-    found: Array = np.rint(nearest(rows, np.full((len(rows), 1), float(LEVELS)), options.bits))
+    found: Array = np.rint(nearest(rows, np.full((len(rows), 1), LEVELS / LARGEST), options.bits))
     return found.reshape(layer.values.shape)
