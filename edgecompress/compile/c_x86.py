@@ -7,7 +7,15 @@ function has its instructions, and a definition on vectors of GCC and clang for 
 
 from __future__ import annotations
 
-from edgecompress.compile import c_text, c_x86_elements, c_x86_interleave, c_x86_rounding, c_x86_tables, c_x86_tiles
+from edgecompress.compile import (
+    c_text,
+    c_x86_elements,
+    c_x86_interleave,
+    c_x86_plain,
+    c_x86_rounding,
+    c_x86_tables,
+    c_x86_tiles,
+)
 from edgecompress.compile.c_x86_isa import BITS, HAS, HAS_DOT, LANES, PREFIX, register
 
 _HEAD = """\
@@ -224,7 +232,7 @@ def _functions() -> dict[str, str]:
         table |= _loads(lanes) | _products(lanes) | _copies(lanes)
         table |= c_x86_tables.functions(lanes) | c_x86_elements.functions(lanes)
         table |= c_x86_interleave.functions(lanes) | c_x86_rounding.functions(lanes)
-    return table | c_x86_tiles.FUNCTIONS
+    return table | c_x86_plain.FUNCTIONS | c_x86_tiles.FUNCTIONS
 
 
 FUNCTIONS = _functions()

@@ -96,25 +96,20 @@ static inline void tile_sums_plain(int32_t *sums, const int8_t *from, uint32_t o
   for (uint32_t i = 0; i < pixel_tiles * depth.pixels * channels; ++i) {
     sums[i] = biases[i % channels / 16u * bias_step + i % 16u];
   }
-  for (uint32_t tap = 0; tap < depth.taps; ++tap) {
-    for (uint32_t more = 0; more < depth.more_taps; ++more) {
-      const int8_t *a = from + tap * depth.tap_step + more * depth.more_step;
-      for (uint32_t block = 0; block < depth.blocks; ++block) {
-        for (uint32_t pixel = 0; pixel < pixel_tiles * depth.pixels; ++pixel) {
-          const int8_t *const seen = a + pixel / depth.pixels * other + pixel % depth.pixels * depth.pixel_step;
-          int32_t *const to = sums + pixel * channels;
-          for (uint32_t channel = 0; channel < channels; ++channel) {
-            const int8_t *const weights = b + channel / 16u * 16u * depth.block_bytes + channel % 16u * 4u;
-            uint32_t sum = (uint32_t)to[channel];
-            for (uint32_t k = 0; k < depth.block_bytes; ++k) {
-              sum += (uint32_t)(seen[k] * weights[k / 4u * 64u + k % 4u]);
-            }
-            to[channel] = (int32_t)sum;
-          }
+  for (uint32_t tap = 0; tap < depth.taps * depth.more_taps; ++tap) {
+    const int8_t *a = from + tap / depth.more_taps * depth.tap_step + tap % depth.more_taps * depth.more_step;
+    for (uint32_t block = 0; block < depth.blocks; ++block) {
+      for (uint32_t i = 0; i < pixel_tiles * depth.pixels * channel_tiles; ++i) {
+        const uint32_t pixel = i / channel_tiles, tile = i % channel_tiles;
+        const int8_t *const seen = a + pixel / depth.pixels * other + pixel % depth.pixels * depth.pixel_step;
+        const int8_t *const weights = b + tile * 16u * depth.block_bytes;
+        for (uint32_t k = 0; k < depth.block_bytes; k += 4u) {
+          const int16_t x[4] = {seen[k], seen[k + 1u], seen[k + 2u], seen[k + 3u]};
+          plain_fours(sums + 16u * i, x, weights + 16u * k, 16);
         }
-        a += depth.block_bytes;
-        b += channels * depth.block_bytes;
       }
+      a += depth.block_bytes;
+      b += channels * depth.block_bytes;
     }
   }
 }

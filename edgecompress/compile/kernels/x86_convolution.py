@@ -19,6 +19,7 @@ from edgecompress.compile.kernels.vector_core import indented, loop, offset, ter
 from edgecompress.compile.kernels.window import Window
 from edgecompress.compile.kernels.x86_core import Core, channel_order
 from edgecompress.compile.kernels.x86_ending import Ending
+from edgecompress.compile.kernels.x86_plain import Plain, either
 from edgecompress.compile.kernels.x86_tile import Cut, Depth, Tile, biases, choose_tile, cut_evenly, sums_text
 from edgecompress.compile.program import CKernel
 
@@ -183,9 +184,21 @@ def _tile(shape: Convolution, column: Cut, block: Cut) -> list[str]:
         f"int8_t *const to = {at('y', column.first * outputs + first, **place)};",
     ]
     tile = Tile(pixels=column.size, vectors=block.size)
-    lines += [*biases(core, tile, columns), *sums_text(core, tile, shape.depth, step)]
+    body = [*biases(core, tile, columns), *sums_text(core, tile, shape.depth, step)]
     for v in range(tile.vectors):
-        lines += ["{", *indented(x86_ending.scaled(shape.ending, core.lanes, v, [row[v] for row in tile.sums])), "}"]
+        body += ["{", *indented(x86_ending.scaled(shape.ending, core.lanes, v, [row[v] for row in tile.sums])), "}"]
     for p, row in enumerate(tile.sums):
-        lines += x86_ending.stored(shape.ending, core.lanes, row, offset("to", p * outputs), last=outputs - first)
-    return lines
+        body += x86_ending.stored(shape.ending, core.lanes, row, offset("to", p * outputs), last=outputs - first)
+    taps = (*shape.depth.taps, (1, 0))
+    plain = Plain(
+        kind="convolution",
+        pixels=tile.pixels,
+        vectors=tile.vectors,
+        last=outputs - first,
+        outputs=outputs,
+        taps=taps[0],
+        more_taps=taps[1],
+        words=shape.depth.words,
+        pixel_step=step,
+    )
+    return [*lines, *either(core, shape.ending, body, plain)]

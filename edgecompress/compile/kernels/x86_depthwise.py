@@ -18,7 +18,8 @@ from edgecompress.compile.kernels.vector_core import indented, loop, offset, ter
 from edgecompress.compile.kernels.window import Window
 from edgecompress.compile.kernels.x86_core import Core, channel_order
 from edgecompress.compile.kernels.x86_ending import Ending
-from edgecompress.compile.kernels.x86_tile import Cut, cut_evenly
+from edgecompress.compile.kernels.x86_plain import Plain, either
+from edgecompress.compile.kernels.x86_tile import Cut, Tile, biases, cut_evenly
 from edgecompress.compile.program import CKernel
 
 SHORTEST = 4
@@ -198,12 +199,26 @@ def _tile(shape: Depthwise, block: Block, cut: Cut) -> list[str]:
         f"const {core.element} *const a = {at('from', step)};",
         f"int8_t *const to = {at('target', place)};",
     ]
-    sums = [[f"sum{p}_{v}" for v in range(vectors)] for p in range(cut.size)]
-    for v in range(vectors):
-        lines.append(
-            f"{core.words} sum0_{v} = read_words{core.lanes}({offset('table', v * shape.ending.columns * core.lanes)});"
-        )
-    lines += [f"{core.words} {name} = sum0_{v};" for row in sums[1:] for v, name in enumerate(row)]
+    plain = Plain(
+        kind="depthwise",
+        pixels=cut.size,
+        vectors=vectors,
+        last=block.stored,
+        outputs=place,
+        taps=(window.kernel[0], window.dilation[0] * window.row_elements),
+        more_taps=(window.kernel[1], window.dilation[1] * window.channels),
+        words=1,
+        pixel_step=step,
+        image="a",
+    )
+    return [*lines, *either(core, shape.ending, _results(shape, block, cut), plain)]
+
+
+def _results(shape: Depthwise, block: Block, cut: Cut) -> list[str]:
+    """The sums of a tile, column by column of the image, and their ending."""
+    window, core, vectors = shape.window, block.core, block.core.unit
+    sums = Tile(pixels=cut.size, vectors=vectors).sums
+    lines = biases(core, Tile(pixels=cut.size, vectors=vectors), shape.ending.columns)
     seen = [
         (p * window.stride[1] + tap * window.dilation[1], p, tap)
         for p in range(cut.size)
@@ -214,11 +229,10 @@ def _tile(shape: Depthwise, block: Block, cut: Cut) -> list[str]:
         for group in range(shape.row_groups):
             lines += ["{", *indented(_column_products(shape, block, column, group, users)), "}"]
     for v in range(vectors):
-        scaled = x86_ending.scaled(shape.ending, core.lanes, v, [row[v] for row in sums])
-        lines += ["{", *indented(scaled), "}"]
+        lines += ["{", *indented(x86_ending.scaled(shape.ending, core.lanes, v, [row[v] for row in sums])), "}"]
     for p, row in enumerate(sums):
-        last = block.stored if block.stored < block.channels else 0
-        lines += x86_ending.stored(shape.ending, core.lanes, row, offset("to", p * place), last=last)
+        place = offset("to", p * window.channels)
+        lines += x86_ending.stored(shape.ending, core.lanes, row, place, last=block.stored)
     return lines
 
 
