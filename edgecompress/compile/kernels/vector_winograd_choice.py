@@ -20,6 +20,9 @@ READING_A_BYTE = 0.125
 """What a byte of weights from memory costs, in multiply-accumulates by single numbers. One core reads some 3 bytes a
 cycle (a Cortex-A72 with LPDDR4, a desktop), in which it executes one or two instructions, each on a whole vector."""
 
+_READING_A_BYTE_WIDE = 0.5
+"""The same for AVX-512, in halves of a cycle: one core of a server reads some 14 bytes a nanosecond, partly ahead."""
+
 _PRICES: Mapping[Optimize, float | None] = {"speed": 0.0, "balanced": 16.0, "size": None, "ram": None}
 """Instructions that a byte must save. ResNet8's first blocks save 16 to 31 by F(4, 3) and F(2, 3), its last one 1 to 3,
 and 260 kB are too many for that; ResNet18's first blocks save 24 to 57, its last one 2."""
@@ -30,6 +33,10 @@ _SHARE = 4
 _INPUT_TILE = {2: 70, 4: 335, 6: 755}
 _OUTPUT_TILE = {2: 45, 4: 205, 6: 550}
 """Instructions of a transform for one vector of a tile, counted on a Cortex-A72."""
+
+_TRANSFORMS_WIDE = {2: 500, 4: 1100, 6: 4500}
+"""Both transforms for one vector of a tile with AVX-512, in halves of a cycle (two multiply-adds are one cycle), as the
+layers of ResNet8 and ResNet18 took on a server: rows of 64 bytes far from each other miss the level 1 cache."""
 
 
 @dataclass(kw_only=True)
@@ -91,21 +98,23 @@ def of(target: Target, core: VectorCore, price: float | None) -> Choice | None:
 
 def _reading(weights: int, core: VectorCore) -> float:
     """The cost of weights: what fits half of the level 2 cache stays there."""
-    return READING_A_BYTE * core.width * max(weights - core.l2_bytes // 2, 0)
+    a_byte = _READING_A_BYTE_WIDE if core.is_wide else READING_A_BYTE * core.width
+    return a_byte * max(weights - core.l2_bytes // 2, 0)
 
 
 def _direct(product: Product, core: VectorCore) -> float:
     product, tile = vector_product.plan(product, core)
     window = product.window
     row = vector_sums.row_cost(core, tile, window.output_width, product.outputs, product.depth)
-    return window.output_height * row
+    return window.output_height / tile.rows * row
 
 
 def _winograd(layer: Winograd, core: VectorCore) -> float:
     plan = Plan(layer, core)
     tiles = layer.rows * layer.columns
-    inputs = -(-plan.channels // core.width) * _INPUT_TILE[layer.results]
-    outputs = plan.vectors * _OUTPUT_TILE[layer.results]
+    wide = _TRANSFORMS_WIDE[layer.results] / 2
+    inputs = -(-plan.channels // core.width) * (wide if core.is_wide else _INPUT_TILE[layer.results])
+    outputs = plan.vectors * (wide if core.is_wide else _OUTPUT_TILE[layer.results])
     bands = layer.rows / plan.band_rows
     band_tiles = plan.band_rows * layer.columns
     products = layer.points * vector_sums.row_cost(core, plan.tile, band_tiles, plan.outputs, plan.depth)
