@@ -55,6 +55,7 @@ SAME_WORDS = {
     "avx2": ({"avx2"},),
     "avx512": ({"avx512f", "avx512bw", "avx512dq", "avx512vl"},),
     "vnni": ({"avx512_vnni"}, {"avx_vnni"}),
+    "amx": ({"amx_tile", "amx_int8"},),
 }
 """A target's feature as the kernel's /proc/cpuinfo tells it: one of these sets is there in whole."""
 
