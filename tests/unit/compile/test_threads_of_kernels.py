@@ -135,3 +135,42 @@ def test_a_number_among_the_parameters_reaches_the_function_of_the_loop() -> Non
     assert "struct dense__part0 {\n  int8_t *y;\n  int32_t zero;\n  const int8_t *in;\n};\n" in text
     assert "  const int32_t zero = known->zero;\n" in text
     assert "struct dense__part0 known = {y, zero, in};" in text
+
+
+def test_loops_inside_one_whose_turns_share_a_work_space_are_spread_one_after_the_other() -> None:
+    source = """\
+KERNEL void conv2d(const float *restrict x, float *restrict y, float *restrict sums) {
+  for (uint32_t band = 0; band != 3u; ++band) {
+    for (uint32_t row = 0; row < 9u; ++row) {
+      for (uint32_t k = 0; k < 8u; ++k) {
+        sums[row] += x[band * 72u + row * 8u + k];
+      }
+    }
+    for (uint32_t row = 0; row < 9u; ++row) {
+      for (uint32_t k = 0; k < 8u; ++k) {
+        y[band * 72u + row * 8u + k] = sums[row];
+      }
+    }
+  }
+}
+"""
+
+    assert (
+        threads.spread(CKernel(name="conv2d", source=source, workspaces=(36,), spreads=True)).source.partition(
+            "KERNEL"
+        )[2]
+        == """\
+ void conv2d(const float *restrict x, float *restrict y, float *restrict sums) {
+  for (uint32_t band = 0; band != 3u; ++band) {
+    {
+      struct conv2d__part0 known = {x, sums, band};
+      edgert_split(conv2d__part0, &known, 9u);
+    }
+    {
+      struct conv2d__part1 known = {y, sums, band};
+      edgert_split(conv2d__part1, &known, 9u);
+    }
+  }
+}
+"""
+    )
