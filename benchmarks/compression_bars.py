@@ -16,6 +16,7 @@ MOST_LOST_BY_TUCKER = 0.8
 LEAST_GAIN_BY_DISTILLATION = 2.0
 LEAST_DEEP_COMPRESSION, MOST_LOST_BY_IT = 10.0, 1.0
 MOST_FLASH_OF_CODEBOOK = 0.55
+FEWER_INSTRUCTIONS, LESS_FLASH, MOST_LOST_BY_COMBINED = 8.0, 6.0, 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,20 @@ def _bars(found: dict[tuple[str, str], Figures]) -> Iterator[Bar]:
     if shared and int8 and shared.device and int8.device:
         share = shared.device.network_bytes / int8.device.network_bytes
         yield Bar(name="cnn, codebook of 16: flash of int8's", value=share, limit=MOST_FLASH_OF_CODEBOOK)
+    yield from _combined(found)
+
+
+def _combined(found: dict[tuple[str, str], Figures]) -> Iterator[Bar]:
+    """Hold the combined recipe against plain int8 of the network as given, all on the board."""
+    small, plain = found.get(("cnn", "combined")), found.get(("cnn", "static int8"))
+    if not small or not plain or not small.device or not plain.device or small.device.accuracy is None:
+        return
+    fewer = plain.device.instructions / small.device.instructions
+    yield Bar(name="cnn, combined: times fewer instructions", value=fewer, limit=FEWER_INSTRUCTIONS, at_least=True)
+    less = plain.device.flash_bytes / small.device.flash_bytes
+    yield Bar(name="cnn, combined: times less flash", value=less, limit=LESS_FLASH, at_least=True)
+    lost = 100 * (small.before[0] - small.device.accuracy)
+    yield Bar(name="cnn, combined: points lost on the board", value=lost, limit=MOST_LOST_BY_COMBINED)
 
 
 def _gain(

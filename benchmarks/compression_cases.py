@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from edgecompress.core import recipe
 from edgecompress.core.recipe import Step
 from edgecompress.core.values import Option
 
@@ -68,8 +70,16 @@ def _cases_of(network: Network) -> tuple[Case, ...]:
         case("mixed precision, 0.6", _step("mixed_precision", size=0.6), optimize="size"),
         case("qat, 8 bits", _step("qat", SHORT)),
         case("qat, 4-bit weights", _step("qat", SHORT, weight_bits=4), optimize="size"),
-        case("static, all at 4 bits", _step("qat", STATIC, weight_bits=4, activation_bits=4), optimize="size"),
-        case("qat, all at 4 bits", _step("qat", SHORT, weight_bits=4, activation_bits=4), optimize="size"),
+        case(
+            "static, all at 4 bits",
+            _step("qat", STATIC, weight_bits=4, activation_bits=4, ends_in_8_bits=False),
+            optimize="size",
+        ),
+        case(
+            "qat, all at 4 bits",
+            _step("qat", SHORT, weight_bits=4, activation_bits=4, ends_in_8_bits=False),
+            optimize="size",
+        ),
         case("channels pruned by half, l2", pruned),
         case("channels pruned by half, taylor", _step("prune_channels", training, ratio=0.5, criterion="taylor")),
         case(
@@ -80,6 +90,10 @@ def _cases_of(network: Network) -> tuple[Case, ...]:
         case("singular values, 0.9 of energy", _step("low_rank_svd", SHORT, rank_by="energy")),
         case("activation pca, 0.3", _step("activation_pca", training, ratio=0.3)),
     )
+
+
+COMBINED = recipe.load(Path(__file__).parents[1] / "examples" / "digits" / "combined.toml").steps
+"""Distil, prune, train with rounding: the recipe that examples/digits shows."""
 
 
 def _cnn_only() -> tuple[Case, ...]:
@@ -97,7 +111,8 @@ def _cnn_only() -> tuple[Case, ...]:
         Case(network="cnn", name="nine tenths of the weights pruned", steps=(sparse, INT8), optimize="size"),
         Case(network="cnn", name="deep compression", steps=(deep,)),
         Case(network="student", name="student alone", steps=(_step("fine_tune", STUDENT),)),
-        Case(network="cnn", name="student distilled", steps=(_step("distill", student),)),
+        Case(network="cnn", name="student distilled", steps=(_step("distill", student, mix=True),)),
+        Case(network="cnn", name="combined", steps=COMBINED, optimize="size"),
     )
 
 

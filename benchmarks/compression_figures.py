@@ -29,7 +29,7 @@ TARGET = "mps2-an386"
 
 @dataclass(frozen=True, kw_only=True)
 class OnDevice:
-    """What the int8 network takes on the board, less an empty network's firmware; its accuracy by the board's answers."""
+    """What the int8 network takes on the board, less an empty network's firmware; accuracy by the board's answers."""
 
     flash_bytes: int
     ram_bytes: int

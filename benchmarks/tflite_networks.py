@@ -60,6 +60,10 @@ class Constant:
         return (self.values.astype(np.float64) - zero) * scale
 
 
+def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    return {each.name: helper.get_attribute_value(each) for each in node.attribute}
+
+
 def convert(model: onnx.ModelProto) -> bytes:
     """Return the file's bytes. Raises UnsupportedNetworkError."""
     return _Conversion(model).run()
@@ -122,8 +126,7 @@ class _Conversion:
         source, scale, *zero = node.input
         numbers = np.atleast_1d(self._constants[scale].values)
         zeros = np.atleast_1d(self._constants[zero[0]].values) if zero else np.zeros_like(numbers, np.int8)
-        axis = next((helper.get_attribute_value(each) for each in node.attribute if each.name == "axis"), 0)
-        quantization = Quantization(scale=numbers, zero=zeros, axis=axis)
+        quantization = Quantization(scale=numbers, zero=zeros, axis=_attributes(node).get("axis", 0))
         if source in self._constants:
             values = self._constants[source].values
             self._constants[node.output[0]] = Constant(values=values, quantization=quantization)
@@ -202,9 +205,6 @@ class _Conversion:
         self._tensors[name] = Tensor(shape=values.shape, dtype="float32", scale=None, data=values.astype(np.float32))
         return name
 
-    def _attributes(self, node: onnx.NodeProto) -> dict[str, Any]:
-        return {each.name: helper.get_attribute_value(each) for each in node.attribute}
-
     def _follower(self, name: str, kinds: Sequence[str]) -> onnx.NodeProto | None:
         """The only reader of a value, when it is one of these kinds."""
         readers = self._readers[name]
@@ -247,7 +247,7 @@ class _Conversion:
         return [f"{name}/weights", f"{name}/bias"]
 
     def _convolution(self, node: onnx.NodeProto) -> None:
-        attributes = self._attributes(node)
+        attributes = _attributes(node)
         weights = self._constants[node.input[1]]
         outputs, inputs = weights.values.shape[:2]
         is_depthwise = inputs == 1 and attributes.get("group", 1) == outputs
@@ -258,8 +258,8 @@ class _Conversion:
         result, activation = self._activated(node.output[0])
         strides = attributes.get("strides", [1, 1])
         reads = [image, *self._parameters(node, turned, axis, bias)]
-        options = {"Padding": padding, "StrideH": strides[0], "StrideW": strides[1]}
-        options |= {"FusedActivationFunction": activation}
+        steps = {"StrideH": strides[0], "StrideW": strides[1]}
+        options = {"Padding": padding, **steps, "FusedActivationFunction": activation}
         kind, table = ("CONV_2D", "Conv2DOptions")
         if is_depthwise:
             kind, table, options["DepthMultiplier"] = "DEPTHWISE_CONV_2D", "DepthwiseConv2DOptions", 1
@@ -294,7 +294,7 @@ class _Conversion:
             self._add("BATCH_MATMUL", (data, other), (self._declare(node.output[0]),), "BatchMatMulOptions")
             return
         bias = self._constants[node.input[2]] if len(node.input) > 2 else None
-        if node.op_type == "MatMul" or not self._attributes(node).get("transB", 0):
+        if node.op_type == "MatMul" or not _attributes(node).get("transB", 0):
             weights = Constant(values=weights.values.T, quantization=weights.quantization)
         result = node.output[0]
         follower = self._follower(result, ("Add",))
@@ -316,11 +316,11 @@ class _Conversion:
         self._add("ADD", reads, (result,), "AddOptions", FusedActivationFunction=activation)
 
     def _pool(self, node: onnx.NodeProto) -> None:
-        attributes = self._attributes(node)
+        attributes = _attributes(node)
         image, padding = self._padded(node, attributes)  # zeros: what is pooled here has gone through a ReLU
-        strides, kernel = attributes.get("strides", [1, 1]), attributes["kernel_shape"]
-        options = {"Padding": padding, "StrideH": strides[0], "StrideW": strides[1]}
-        options |= {"FilterHeight": kernel[0], "FilterWidth": kernel[1]}
+        (high, wide), kernel = attributes.get("strides", [1, 1]), attributes["kernel_shape"]
+        sizes = {"FilterHeight": kernel[0], "FilterWidth": kernel[1]}
+        options = {"Padding": padding, "StrideH": high, "StrideW": wide, **sizes}
         kind = "AVERAGE_POOL_2D" if node.op_type == "AveragePool" else "MAX_POOL_2D"
         self._add(kind, (image,), (self._declare(node.output[0]),), "Pool2DOptions", **options)
 
@@ -338,14 +338,15 @@ class _Conversion:
         self._add("RESHAPE", (self._declare(node.input[0]), name), (result,), "ReshapeOptions")
 
     def _transpose(self, node: onnx.NodeProto) -> None:
-        axes = self._attributes(node)["perm"]
+        axes = _attributes(node)["perm"]
         if self._root(node.input[0]) in self._inputs_last and axes == [0, 3, 1, 2]:
             self._same[node.output[0]] = self._root(node.input[0])
             return
         name = f"{node.output[0]}/axes"
         self._tensors[name] = integers(axes)
-        reads = (self._declare(node.input[0]), name)
-        self._add("TRANSPOSE", reads, (self._declare(node.output[0]),), "TransposeOptions")
+        self._add(
+            "TRANSPOSE", (self._declare(node.input[0]), name), (self._declare(node.output[0]),), "TransposeOptions"
+        )
 
     def _softmax(self, node: onnx.NodeProto) -> None:
         makes = (self._declare(node.output[0]),)
@@ -353,7 +354,7 @@ class _Conversion:
 
     def _split(self, node: onnx.NodeProto) -> None:
         name = f"{node.output[0]}/axis"
-        self._tensors[name] = Tensor(shape=(), dtype="int32", scale=None, data=self._attributes(node)["axis"])
+        self._tensors[name] = Tensor(shape=(), dtype="int32", scale=None, data=_attributes(node)["axis"])
         makes = [self._declare(each) for each in node.output]
         self._add("SPLIT", (name, self._declare(node.input[0])), makes, "SplitOptions", NumSplits=len(makes))
 
@@ -370,16 +371,16 @@ class _Conversion:
             self._add("MUL", (data, factor), (self._declare(node.output[0]),), "MulOptions")
             return
         add = self._follower(erf.output[0], ("Add",))
-        half = self._follower(add.output[0], ("Mul",)) if add is not None else None
-        last = self._follower(half.output[0], ("Mul",)) if half is not None else None
-        if add is None or half is None or last is None:
+        half = self._follower(add.output[0], ("Mul",)) if add else None
+        last = self._follower(half.output[0], ("Mul",)) if half else None
+        if not (add and half and last):
             raise UnsupportedNetworkError("an Erf that is no GELU is not written")
         self._done.update(each.output[0] for each in (erf, add, half, last))
         self._add("GELU", (data,), (self._declare(last.output[0]),), "GeluOptions", Approximate=False)
 
     def _layer_normalization(self, node: onnx.NodeProto) -> None:
         """As converters write it: mean, difference, mean of squares, reciprocal root, factors and moves."""
-        epsilon = self._attributes(node).get("epsilon", 1e-5)
+        epsilon = _attributes(node).get("epsilon", 1e-5)
         scale, move = (self._constants[name].real for name in node.input[1:])
         data, result = self._as_float(self._declare(node.input[0])), self._declare(node.output[0])
         name, extents = node.output[0], list(self._tensors[data].shape)
