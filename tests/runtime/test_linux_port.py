@@ -56,6 +56,11 @@ def test_division_is_right_where_the_core_has_none(architecture: str, tmp_path: 
     assert exit_code_of("division_program.c", architecture, tmp_path) == 0
 
 
+@pytest.mark.parametrize("architecture", BUILDS)
+def test_floats_and_large_integers_are_converted_where_the_core_cannot(architecture: str, tmp_path: Path) -> None:
+    assert exit_code_of("conversion_program.c", architecture, tmp_path) == 0
+
+
 def exit_code_of(source: str, architecture: str, folder: Path) -> int:
     compiler, emulator = BUILDS[architecture]
     emulator = [shutil.which(emulator[0]) or f"{emulator[0]}-static", *emulator[1:]] if emulator else []
