@@ -8,8 +8,9 @@
     python benchmarks/cortex_a.py --host                times on this x86-64 machine beside those three and OpenVINO
     python benchmarks/cortex_a.py --host --networks resnet18 --precisions float32 --threads 1 2
 
-Executed instructions of one inference with one thread, under qemu-user. baselines/README.md says how the others were
-counted; there are counts of them for Cortex-A72 and A76. Instructions are not time.
+Executed instructions of one inference with one thread, under qemu-user, compiled with --optimize speed.
+baselines/README.md says how the others were counted; there are counts of them for Cortex-A72 and A76. Instructions are
+not time.
 
 --host measures time. It installs the others into a virtual environment in the user's cache (under 1 GB), or takes the
 Python of --peers-python.
