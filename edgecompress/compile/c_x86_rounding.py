@@ -14,6 +14,7 @@ def functions(lanes: int) -> dict[str, str]:
     return {
         f"high_products{lanes}": _high_products(lanes),
         f"round_away{lanes}": _round_away(lanes),
+        f"scale_words{lanes}": _scale_words(lanes),
         f"scale_any{lanes}": _scale_any(lanes),
         f"narrow_4_words{lanes}": _narrow_4(lanes),
         f"narrow_2_words{lanes}": _narrow_2(lanes),
@@ -66,14 +67,13 @@ VECTORS{lanes} {vector} round_away{lanes}({vector} a, {vector} half, {vector} sh
 """
 
 
-def _scale_any(lanes: int) -> str:
+def _scale_words(lanes: int) -> str:
     m, prefix, vector = register(lanes), PREFIX[lanes], f"words{lanes}"
     blend = "_mm512_mask_blend_epi32(0xaaaa, even, odd)" if lanes == 16 else ""
     blend = blend or ("_mm256_blend_epi32(even, odd, 0xaa)" if lanes == 8 else "_mm_blend_epi16(even, odd, 0xcc)")
     return f"""\
-/* Multiply by multiplier / 2^31 * 2^(left - right), rounding twice, the second time half away from 0; add a number. */
-VECTORS{lanes} {vector} scale_any{lanes}({vector} sum, {vector} multiplier, {vector} left, {vector} right,
-                                int32_t zero) {{
+/* Multiply by multiplier / 2^31 * 2^(left - right), rounding twice, the second time half away from 0. */
+VECTORS{lanes} {vector} scale_words{lanes}({vector} sum, {vector} multiplier, {vector} left, {vector} right) {{
   const {vector} x = sum << left;
 #if {HAS[lanes]}
   const {m} half = {prefix}_set1_epi64{"" if lanes == 16 else "x"}(1 << 30);
@@ -90,7 +90,18 @@ VECTORS{lanes} {vector} scale_any{lanes}({vector} sum, {vector} multiplier, {vec
 #endif
   const {vector} away = high + ((high & -right) >> 31);
   const {vector} half_bit = ((({vector}){{0}} + 1) << right >> 1) & 0x7fffffff;
-  const {vector} wide = (away >> right) - ({vector})((away & half_bit) != 0);
+  return (away >> right) - ({vector})((away & half_bit) != 0);
+}}
+"""
+
+
+def _scale_any(lanes: int) -> str:
+    vector = f"words{lanes}"
+    return f"""\
+/* The same, limited to what int8 needs, and a number added. */
+VECTORS{lanes} {vector} scale_any{lanes}({vector} sum, {vector} multiplier, {vector} left, {vector} right,
+                                int32_t zero) {{
+  const {vector} wide = scale_words{lanes}(sum, multiplier, left, right);
   const {vector} above = wide > 16383, below = wide < -16384;
   return ((wide & ~(above | below)) | (above & 16383) | (below & -16384)) + zero;
 }}

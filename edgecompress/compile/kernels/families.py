@@ -104,6 +104,9 @@ def choose_addition(
         return mve_addition.name(shape), mve_addition.build
     if "neon" in features and shape.elements >= neon_addition.LEAST:
         return neon_addition.name(shape), neon_addition.build
+    core = x86_family.core_of(features)
+    if core is not None and x86_addition.fits(core, shape):
+        return x86_addition.rounded_name(core, shape), partial(x86_addition.build_rounded, core)
     return shape.name, addition.build
 
 
@@ -111,7 +114,7 @@ def choose_linear_addition(
     shape: Addition, asked: x86_addition.Sum, bounds: tuple[int, int], features: Collection[str]
 ) -> Kernel | None:
     """Choose a kernel that adds by a linear function with scalars of its own; None where the target has none."""
-    core = next((core for feature, core in x86_family.CORES.items() if feature in features), None)
+    core = x86_family.core_of(features)
     return None if core is None else x86_addition.choose(core, shape, asked, *bounds)
 
 

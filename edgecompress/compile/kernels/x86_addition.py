@@ -1,11 +1,13 @@
 """int8 addition on x86-64: a linear function of both numbers in 32 bits, where it gives what the two roundings give.
 
-There are 65,536 pairs of numbers, so all of them are tried when a network is compiled.
+There are 65,536 pairs of numbers, so all of them are tried when a network is compiled. What is no such function is
+rounded twice, as elsewhere.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +28,7 @@ from edgecompress.compile.quantized import (
     multiply_high,
 )
 
-SCALARS = ("first_factor", "second_factor", "constant", "rounding", "shift", "low", "high")
+SCALARS = ("first_factor", "second_factor", "constant", "shift", "low", "high")
 LONGEST_SHIFT = 24
 STEPS = (1, 4, 2, 1, 8, 2, 1, 1)
 """By how much the factors are changed in the search for a function that is right for all pairs."""
@@ -57,112 +59,115 @@ class Sum:
 
 @dataclass(frozen=True, kw_only=True)
 class Linear:
-    """(x + rounding, less 1 where it `drops` and x is below 0) / 2^shift, x = first * a + second * b + constant."""
+    """(first * a + second * b + constant) / 2^shift. `room`: how far up the constant may go; below 0, it is wrong."""
 
     first: int
     second: int
     constant: int
-    rounding: int
     shift: int
-    drops: bool
+    room: int
 
 
 def linear(asked: Sum) -> Linear | None:
     """Find a linear function that gives the bytes of an addition for every pair of numbers, if there is one nearby.
 
-    Factors are changed step by step for as long as the range of roundings that are right for all pairs becomes wider.
+    Factors are changed step by step for as long as the range of constants that are right for all pairs becomes wider.
     """
     exact = asked.exact()
     shift = min(LONGEST_SHIFT, int(math.log2((2**31 - 1) / (np.abs(exact).max() + 256))))
-    for drops in (False, True):
-        best = _try(
-            asked, exact, (round(asked.factors()[0] * 2**shift), round(asked.factors()[1] * 2**shift)), shift, drops
-        )
-        for step in STEPS:
-            around = [(best.first + a * step, best.second + b * step) for a, b in NEIGHBOURS]
-            best = max(
-                [best, *(_try(asked, exact, factors, shift, drops) for factors in around)], key=lambda each: each.room
-            )
-            if best.room >= 0:
-                return Linear(
-                    first=best.first,
-                    second=best.second,
-                    constant=best.constant,
-                    rounding=best.rounding,
-                    shift=shift,
-                    drops=drops,
-                )
+    first, second = (round(factor * 2**shift) for factor in asked.factors())
+    best = _with_constant(exact, first, second, shift)
+    for step in STEPS:
+        around = [(best.first + a * step, best.second + b * step) for a, b in NEIGHBOURS]
+        others = (_with_constant(exact, *factors, shift) for factors in around)
+        best = max([best, *others], key=lambda each: each.room)
+        if best.room >= 0:
+            return best
     return None
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Tried:
-    """Factors, and the least rounding that is right for them; `room` is how far up it may go, if not below 0."""
-
-    first: int
-    second: int
-    constant: int
-    rounding: int
-    room: int
-
-
-def _try(asked: Sum, exact: NDArray[np.int64], factors: tuple[int, int], shift: int, drops: bool) -> _Tried:
+def _with_constant(exact: NDArray[np.int64], first: int, second: int, shift: int) -> Linear:
+    """The least constant that is right for these factors, if one is."""
     numbers = np.arange(INT8_MIN, INT8_MAX + 1, dtype=np.int64)
-    constant = -asked.zeros[0] * factors[0] - asked.zeros[1] * factors[1]
-    sums = numbers[:, np.newaxis] * factors[0] + numbers * factors[1] + constant
-    sums -= (sums < 0) if drops else 0
-    wanted = np.clip(exact, INT8_MIN, INT8_MAX) << shift
-    least = int((wanted - sums)[exact > INT8_MIN].max(initial=-(2**62)))
-    most = int((wanted - sums)[exact < INT8_MAX].min(initial=2**62)) + (1 << shift) - 1
-    return _Tried(first=factors[0], second=factors[1], constant=constant, rounding=least, room=most - least)
+    missing = (np.clip(exact, INT8_MIN, INT8_MAX) << shift) - numbers[:, np.newaxis] * first - numbers * second
+    least = int(missing[exact > INT8_MIN].max(initial=-(2**62)))
+    most = int(missing[exact < INT8_MAX].min(initial=2**62)) + (1 << shift) - 1
+    return Linear(first=first, second=second, constant=least, shift=shift, room=most - least)
 
 
 def choose(core: Core, shape: Addition, asked: Sum, low: int, high: int) -> Kernel | None:
     """Take additions of a register of numbers and more for which there is a linear function."""
-    found = linear(asked) if shape.elements >= 4 * core.lanes else None
+    found = linear(asked) if fits(core, shape) else None
     if found is None:
         return None
+    constant = (found.constant + 2**31) % 2**32 - 2**31  # equal modulo 2^32: the whole sum fits
     return Kernel(
-        name=_name(core, shape, found),
-        build=lambda: build(core, shape, found),
+        name=f"x86_{core.lanes}_linear_{shape.name}",
+        build=lambda: build(core, shape),
         constants={},
-        scalars=[*map(_as_int32, (found.first, found.second, found.constant, found.rounding)), found.shift, low, high],
+        scalars=[found.first, found.second, constant, found.shift, low, high],
     )
 
 
-def _as_int32(value: int) -> int:
-    """The int32 that is equal modulo 2^32: sums of such numbers are right wherever the whole sum fits."""
-    return (value + 2**31) % 2**32 - 2**31
+def fits(core: Core, shape: Addition) -> bool:
+    """True for a register of numbers and more."""
+    return shape.elements >= 4 * core.lanes
 
 
-def _name(core: Core, shape: Addition, found: Linear) -> str:
-    return f"x86_{core.lanes}_addition_{shape.elements}{'_drops' if found.drops else ''}"
-
-
-def build(core: Core, shape: Addition, found: Linear) -> CKernel:
+def build(core: Core, shape: Addition) -> CKernel:
     """Write the kernel: (first, second, output, scalars)."""
+    lanes = core.lanes
+    sums = [f"linear_sum{lanes}(a{v}, b{v}, first_factor, second_factor, constant) >> shift" for v in range(4)]
+    return written(core, shape, f"x86_{lanes}_linear_{shape.name}", SCALARS, [], sums)
+
+
+def rounded_name(core: Core, shape: Addition) -> str:
+    """The name of the kernel that rounds twice."""
+    return f"x86_{core.lanes}_rounded_{shape.name}"
+
+
+def build_rounded(core: Core, shape: Addition) -> CKernel:
+    """Write the kernel that does as kernels/addition.py: the same arguments, for what is no linear function."""
+    lanes, words = core.lanes, core.words
+    start = [
+        f"const {words} left = {{0}}, factor = left + sum_multiplier, shift = left + (sum_shift_less_1 + 1);",
+        "const int32_t zero = twice_output_zero_plus_1 >> 1;",
+    ]
+    second = f"((b{{v}} - second_zero) << {ADD_LEFT_SHIFT - 1})"
+    if not shape.one_scale:
+        start.append(f"const {words} second_factor = left + second_multiplier;")
+        start.append(f"const {words} second_shift = left + (second_shift_less_1 + 1);")
+        shifted = f"(b{{v}} - second_zero) << {ADD_LEFT_SHIFT}"
+        second = f"scale_words{lanes}({shifted}, second_factor, left, second_shift)"
+    first = f"((a{{v}} - first_zero) << {ADD_LEFT_SHIFT - 1})"
+    whole = f"scale_any{lanes}({first} + {second}, factor, left, shift, zero)"
+    sums = [whole.format(v=v) for v in range(4)]
+    return written(core, shape, rounded_name(core, shape), shape.scalars, start, sums)
+
+
+def written(
+    core: Core, shape: Addition, kernel: str, scalars: Sequence[str], start: list[str], sums: Sequence[str]
+) -> CKernel:
+    """Write a kernel that makes four registers of sums of the numbers a0 .. a3 and b0 .. b3."""
     size = 4 * core.lanes
     whole, rest = divmod(shape.elements, size)
     parameters = ["const int8_t *restrict first", "const int8_t *restrict second", "int8_t *restrict output"]
-    parameters += [f"int32_t {scalar}" for scalar in SCALARS]
-    constant = "constant" if found.drops else "(int32_t)((uint32_t)constant + (uint32_t)rounding)"
-    lines = [f"const int32_t start = {constant};"]
-    lines += loop("i", whole, _register(core, found, f"i * {size}u" if whole > 1 else "0u"))
+    parameters += [f"int32_t {scalar}" for scalar in scalars]
+    lines = [*start, *loop("i", whole, _register(core, sums, f"i * {size}u" if whole > 1 else "0u"))]
     if rest:
         # The last register begins earlier and computes some numbers again.
-        lines += ["{", *indented(_register(core, found, f"{shape.elements - size}u")), "}"]
-    kernel = _name(core, shape, found)
+        lines += ["{", *indented(_register(core, sums, f"{shape.elements - size}u")), "}"]
     head = c_text.wrapped(f"KERNEL void {kernel}(", parameters)
     return CKernel(name=kernel, source="\n".join([f"{head}) {{", *indented(lines), "}", ""]), workspaces=())
 
 
-def _register(core: Core, found: Linear, place: str) -> list[str]:
+def _register(core: Core, sums: Sequence[str], place: str) -> list[str]:
     lanes = core.lanes
     lines = []
     for v in range(4):
         a, b = (f"widen_words{lanes}({operand} + {place} + {v * lanes})" for operand in ("first", "second"))
-        lines.append(f"const {core.words} sum{v} = linear_sum{lanes}({a}, {b}, first_factor, second_factor, start);")
-    each = [f"(sum{v} + (sum{v} >> 31) + rounding) >> shift" if found.drops else f"sum{v} >> shift" for v in range(4)]
-    narrowed = f"in_order{lanes}(narrow_4_words{lanes}({', '.join(each)}))"
+        lines.append(f"const {core.words} a{v} = {a}, b{v} = {b};")
+    lines += [f"const {core.words} sum{v} = {each};" for v, each in enumerate(sums)]
+    narrowed = f"in_order{lanes}(narrow_4_words{lanes}(sum0, sum1, sum2, sum3))"
     lines.append(f"const bytes{4 * lanes} bytes = limit_bytes{4 * lanes}({narrowed}, low, high);")
     return [*lines, f"memcpy(output + {place}, &bytes, {4 * lanes}u);"]

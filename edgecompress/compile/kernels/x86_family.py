@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,11 @@ from edgecompress.compile.kernels.x86_core import AVX2, TILES, VNNI, Core
 
 CORES = {"amx": TILES, "vnni": VNNI, "avx2": AVX2}
 """Target feature -> its core; the best feature first."""
+
+
+def core_of(features: Collection[str]) -> Core | None:
+    """The best core of a target with these features, if it is one of these."""
+    return next((core for feature, core in CORES.items() if feature in features), None)
 
 
 def products(core: Core) -> tuple[Choose, ...]:
