@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from onnx import helper, numpy_helper, shape_inference
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.tflite_values import Constant, Quantization
 from edgecompress.core.values import Array
 from tests.support.tflite_writer import Layer, Tensor, integers, write
 
@@ -30,34 +30,6 @@ _NONE, _RELU, _RELU6 = (getattr(tflite.ActivationFunctionType, name) for name in
 
 class UnsupportedNetworkError(ValueError):
     """The network has an operator, or a use of one, that is not written."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Quantization:
-    """Scales and zero points, one or many along an axis."""
-
-    scale: Array
-    zero: Array
-    axis: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Constant:
-    """A constant, as integers where it is quantized."""
-
-    values: Array
-    quantization: Quantization | None = None
-
-    @property
-    def real(self) -> Array:
-        """The numbers that it stands for."""
-        if self.quantization is None:
-            return self.values
-        scale, zero = self.quantization.scale, self.quantization.zero
-        if scale.size > 1:
-            extents = [-1 if axis == self.quantization.axis else 1 for axis in range(self.values.ndim)]
-            scale, zero = scale.reshape(extents), zero.reshape(extents)
-        return (self.values.astype(np.float64) - zero) * scale
 
 
 def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
