@@ -81,25 +81,44 @@ def _constants_of(layer: Layer, source: Constants) -> Constants:
 
 
 def _kept(network: Network, constants: Mapping[str, Constants], align: int) -> dict[str, Mask]:
-    """Find the channels to keep of every tensor, from the outputs back."""
+    """Find the channels to keep of every tensor, from the outputs back.
+
+    Layers that make each channel of one of the input keep what the input keeps, which another reader may need: then the
+    way back is gone once more, with what is kept by now.
+    """
     kept = {name: np.zeros(len(channels), bool) for name, channels in constants.items()}
     for spec in (*network.inputs, *network.outputs):
         kept[spec.name][:] = True
+    while True:
+        _keep_needed(network, constants, kept, align)
+        channelwise = [layer for layer in network.layers if _is_channelwise(layer, _of(layer.inputs[0], constants))]
+        if all(np.array_equal(kept[each.inputs[0].name], kept[each.output.name]) for each in channelwise):
+            return kept
+        for each in channelwise:
+            kept[each.output.name] |= kept[each.inputs[0].name]
+
+
+def _keep_needed(network: Network, constants: Mapping[str, Constants], kept: Mapping[str, Mask], align: int) -> None:
+    """Keep what is needed for what is kept already, from the outputs back."""
     for layer in reversed(network.layers):
         if not _can_lose_outputs(layer, _of(layer.inputs[0], constants)):
             kept[layer.output.name][:] = True
         _round_up(kept[layer.output.name], align)
         for value in layer.inputs:
             kept[value.name] |= _needed(layer, value, kept[layer.output.name], _of(value, constants))
-    return kept
 
 
 def _can_lose_outputs(layer: Layer, source: Constants) -> bool:
     """True for a layer whose output channels are made one by one from what the others are made from too."""
+    if isinstance(layer, Summed) and not (isinstance(layer, Convolution) and layer.is_depthwise):
+        return _reads_channels(layer, source)
+    return _is_channelwise(layer, source)
+
+
+def _is_channelwise(layer: Layer, source: Constants) -> bool:
+    """True for a layer whose every output channel is made of the same channel of the input."""
     if isinstance(layer, Convolution) and layer.is_depthwise:
         return len(source) == len(layer.weights)
-    if isinstance(layer, Summed):
-        return _reads_channels(layer, source)
     return isinstance(layer, Pooled) and layer.window.channels == len(source)
 
 

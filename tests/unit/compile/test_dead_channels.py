@@ -184,27 +184,32 @@ def test_a_constant_that_meets_a_padded_edge_stays() -> None:
     assert drop_dead_channels(network, align=1) is network
 
 
-def test_channels_of_a_sum_stay_even_if_nobody_reads_them() -> None:
+@pytest.mark.parametrize("pooled", [False, True])
+def test_channels_of_a_sum_stay_even_if_nobody_reads_them(pooled: bool) -> None:
     source = Value(name="in", shape=(1, 2, 2, 8), scale=0.5, zero_point=3)
     total = dataclasses.replace(source, name="sum")
+    summed = Addition(inputs=(source, source), output=total, nodes=(), clamp=NO_CLAMP)
+    means = dataclasses.replace(source, name="means")
+    window = Window(height=2, width=2, channels=8, kernel=(1, 1))
+    pool = AveragePool(inputs=(total,), output=means, nodes=(), clamp=NO_CLAMP, window=window)
     weights = np.zeros((4, 1, 1, 8), np.int8)
-    weights[:, :, :, 0] = 1  # seven of the sum's eight channels are unread
+    weights[:, :, :, 0] = 1  # seven of eight channels are unread
     last = Convolution(
-        inputs=(total,),
+        inputs=(means if pooled else total,),
         output=Value(name="out", shape=(1, 2, 2, 4), scale=0.5),
         nodes=(),
         weights=weights,
         weight_scales=np.ones(4, np.float32),
         bias=np.zeros(4, np.int64),
         clamp=NO_CLAMP,
-        window=Window(height=2, width=2, channels=8, kernel=(1, 1)),
+        window=window,
         groups=1,
     )
     network = Network(
         name="sum",
         inputs=(TensorSpec(name="in", shape=source.shape, dtype="int8"),),
         outputs=(TensorSpec(name="out", shape=(1, 2, 2, 4), dtype="int8"),),
-        layers=(Addition(inputs=(source, source), output=total, nodes=(), clamp=NO_CLAMP), last),
+        layers=(summed, pool, last) if pooled else (summed, last),
     )
 
     assert drop_dead_channels(network) == network
