@@ -32,9 +32,10 @@ def to_program(imported: Imported, model: Model, target: Target, optimize: Optim
     parts = float_parts.lower(network, target)
     features = _features(target)
     saves = MODES.get(optimize) if target.system == "bare" or optimize == "size" else None
-    program = emit(network, features, optimize, parts, saves)
+    within = saves and saves.within(network, target.ram_limit_bytes)
+    program = emit(network, features, optimize, parts, within)
     if saves != FLASH and fit.too_big_by_weights(program, target):
-        program = emit(network, features, optimize, parts, FLASH)
+        program = emit(network, features, optimize, parts, FLASH.within(network, target.ram_limit_bytes))
     fused = chains.fuse(network) if optimize == "ram" else network
     if not any(isinstance(layer, Chain) for layer in fused.layers):
         return program

@@ -45,7 +45,6 @@ def emit(
     cuts: dict[str, Cut] = {}
     calls: list[Call] = []
     shared_places = in_place.choose(network) if optimize == "ram" else {}
-    saves = None if saves is None else saves.within(network)
     splicer = Splicer(tensors, constants, kernels)
     for layer in network.layers:
         if isinstance(layer, layers.FloatPart):

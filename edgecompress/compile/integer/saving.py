@@ -14,6 +14,8 @@ LEAST_ROOM = 3072
 """Bytes of RAM that any layer may use; more where the network needs more at another one."""
 SHARE_OF_PEAK = 1 / 3
 """So may any layer use this share of the network's largest sum of live bytes."""
+RESERVED = 4096
+"""Bytes of RAM that are left to the runtime, the stack and what other workspaces take."""
 LEAST_PIXELS = 48
 """In mode balanced, layers of fewer pixels do not unpack weights: that would be more than 5 % of their instructions."""
 
@@ -28,15 +30,17 @@ class Saving:
 
     def of(self, layer: Product) -> Allowed:
         """Say what a layer may do."""
-        room = max(self.room_bytes.get(layer.output.name, 0), LEAST_ROOM)
+        room = self.room_bytes.get(layer.output.name, LEAST_ROOM)
         return Allowed(saves=self.saves, room=room, least_pixels=self.least_pixels)
 
-    def within(self, network: Network) -> Saving:
-        """Let each layer use the RAM that is free while it runs, and some more."""
+    def within(self, network: Network, ram_bytes: int | None) -> Saving:
+        """Let each layer use the RAM that is free while it runs, and some more where the target has it."""
         live = in_place.live_bytes(network)
         peak = max(live, default=0)
+        more = max(LEAST_ROOM, int(peak * SHARE_OF_PEAK))
+        most = more + peak if ram_bytes is None else ram_bytes - RESERVED
         rooms = {
-            layer.output.name: max(peak - bytes_, int(peak * SHARE_OF_PEAK))
+            layer.output.name: max(peak - bytes_, min(more, most - bytes_))
             for layer, bytes_ in zip(network.layers, live, strict=True)
         }
         return replace(self, room_bytes=rooms)
