@@ -27,7 +27,11 @@ CORES = {
 }
 """Profile -> its emulator and its core."""
 
-OWN_CORES = {"x86-64-v4": ("avx512f", "avx512bw", "avx512vl"), "x86-64-vnni": ("avx512_vnni", "avx512f", "avx_vnni")}
+OWN_CORES = {
+    "x86-64-v4": ("avx512f", "avx512bw", "avx512vl"),
+    "x86-64-vnni": ("avx512_vnni", "avx512f"),
+    "x86-64-amx": ("amx_int8", "avx512_vnni", "avx512f"),
+}
 """Profiles that qemu-user lacks the core of -> what this machine must have."""
 
 
