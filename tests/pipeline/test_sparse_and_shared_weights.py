@@ -183,7 +183,14 @@ def test_on_the_board_shared_weights_take_half_of_the_flash(tmp_path: Path) -> N
 def test_on_the_board_pruned_weights_are_skipped(tmp_path: Path) -> None:
     pruned = step("prune_weights", digits.cnn(), ratio=0.9)
 
-    manifest = built(int8(pruned), tmp_path / "pruned").manifest
+    quantized = int8(pruned)
+    bundle = built(quantized, tmp_path / "pruned")
 
+    inputs, outputs = bundle.vectors()
+    session = onnxruntime.InferenceSession(quantized.graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    for image, answer in zip(inputs["image"], outputs["scores"], strict=True):
+        wanted = session.run(None, {"image": image.reshape(quantized.inputs[0].shape)})[0]
+        assert np.abs(answer.reshape(-1) - wanted.reshape(-1)).max() < 0.4  # a few steps
+    manifest = bundle.manifest
     assert sum(layer.kernel.startswith("sparse") for layer in manifest.layers) >= 3
     assert manifest.sizes.weights_bytes < 8_000
