@@ -109,6 +109,8 @@ def _cnn_only() -> tuple[Case, ...]:
         Case(network="cnn", name="powers of two", steps=(_step("power_of_two", SHORT), INT8), optimize="size"),
         Case(network="cnn", name="weights of 4 bits, float activations", steps=(_step("weight_only", bits=4),)),
         Case(network="cnn", name="nine tenths of the weights pruned", steps=(sparse, INT8), optimize="size"),
+        Case(network="cnn", name="one of four weights", steps=(_step("prune_n_m", training, kept=1), INT8)),
+        Case(network="cnn", name="dictionary of half", steps=(_step("filter_dictionary", training), INT8)),
         Case(network="cnn", name="deep compression", steps=(deep,)),
         Case(network="student", name="student alone", steps=(_step("fine_tune", STUDENT),)),
         Case(network="cnn", name="student distilled", steps=(_step("distill", student, mix=True),)),
