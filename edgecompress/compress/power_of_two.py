@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from edgecompress.compress import _layer_weights
 from edgecompress.compress._layer_weights import LayerWeights
@@ -44,6 +44,13 @@ class Options(TrainingOptions):
     skip: tuple[str, ...] = ()
     batch_norm: bool = True
     epochs: int = Field(default=0, ge=0)
+
+    @field_validator("portions")
+    @classmethod
+    def _rise_to_one(cls, portions: tuple[float, ...]) -> tuple[float, ...]:
+        if not portions or portions[-1] != 1 or list(portions) != sorted({*portions}) or portions[0] <= 0:
+            raise ValueError(f"portions rise from above 0 to 1 (got {portions})")
+        return portions
 
 
 def apply(model: Model, options: Mapping[str, Option], context: Context) -> Model:

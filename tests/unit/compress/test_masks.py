@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgecompress.compress import _masks, prune_n_m, prune_weights
+from edgecompress.compress import _masks, power_of_two, prune_n_m, prune_weights
 from edgecompress.core.errors import ConfigError
 from edgecompress.core.values import Context, Model, Option
 
@@ -94,6 +94,13 @@ def test_options_that_cannot_be_are_refused(options: dict[str, Option], message:
         prune_weights.apply(NOTHING, options, CONTEXT)
 
     assert refused.value.message == message
+
+
+def test_portions_that_do_not_rise_to_one_are_refused() -> None:
+    with pytest.raises(ConfigError) as refused:
+        power_of_two.apply(NOTHING, {"portions": (0.5, 0.9)}, CONTEXT)
+
+    assert refused.value.message == "recipe, step 1: 'portions': portions rise from above 0 to 1 (got (0.5, 0.9))"
 
 
 def test_as_many_kept_as_there_are_is_refused() -> None:
