@@ -16,7 +16,7 @@ from functools import cached_property
 
 import numpy as np
 
-from edgecompress.compile import c_text, c_winograd
+from edgecompress.compile import c_text, c_winograd, threads
 from edgecompress.compile.kernels import vector_border
 from edgecompress.compile.kernels.vector_core import PLAIN, VectorCore, indented, loop, offset, terms
 from edgecompress.compile.kernels.vector_product import Product
@@ -139,16 +139,20 @@ def _step(channels: int, core: VectorCore) -> int:
 
 
 def _band_rows(layer: Winograd, core: VectorCore, row_bytes: int) -> int:
-    """Choose the rows of a band so that the fewest bytes come from beyond the level 2 cache."""
+    """Choose the rows of a band so that the fewest bytes come from beyond the level 2 cache.
+
+    Of bands that are equal in this it takes the smallest that gives threads rows enough, else the largest.
+    """
     weights = weight_bytes(layer.product, layer.results)
     room = core.l2_bytes // 2
 
-    def traffic(rows: int) -> tuple[int, int]:
+    def cost(rows: int) -> tuple[int, bool, int]:
         bands = -(-layer.rows // rows)
         moved = 2 * layer.rows * row_bytes if rows * row_bytes > room else 0
-        return moved + (bands * weights if weights > room else 0), bands
+        traffic = moved + (bands * weights if weights > room else 0)
+        return traffic, rows < threads.FEW_TURNS, -rows if rows < threads.FEW_TURNS else rows
 
-    return min(range(1, layer.rows + 1), key=traffic)
+    return min(range(1, layer.rows + 1), key=cost)
 
 
 def pack(weights: Array, layer: Winograd, core: VectorCore) -> Array:
