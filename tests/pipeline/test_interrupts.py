@@ -11,7 +11,14 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "examples" / "wakeword.toml"
-DONE_LINES = {"compile": "Compress", "deploy": "Compile", "profile": "Deploy and verify", "report": "Measure"}
+DONE_LINES = {
+    "steps": "Compress",
+    "compile": "Measure each step",
+    "deploy": "Compile",
+    "profile": "Deploy and verify",
+    "report": "Measure  ",
+}
+"""Stage -> the line that says that the one before it is done."""
 
 
 def start(folder: Path) -> subprocess.Popen[str]:
