@@ -12,10 +12,12 @@ import pytest
 
 from edgecompress import compile as compiling
 from edgecompress import pipeline
+from edgecompress.compile.graph import to_program
 from edgecompress.compress import _layer_weights, static_int8
 from edgecompress.core import target as targets
 from edgecompress.core.bundle import Bundle
 from edgecompress.core.errors import ConfigError, ModelError
+from edgecompress.core.target import Target
 from edgecompress.core.values import Array, Context, Finding, Model, Option
 
 BOARD = targets.load("mps2-an386")
@@ -194,3 +196,14 @@ def test_on_the_board_pruned_weights_are_skipped(tmp_path: Path) -> None:
     manifest = bundle.manifest
     assert sum(layer.kernel.startswith("sparse") for layer in manifest.layers) >= 3
     assert manifest.sizes.weights_bytes < 8_000
+
+
+def test_indices_are_kept_in_every_mode_where_the_weights_would_not_fit() -> None:
+    shared = int8(step("codebook", digits.cnn(), entries=16))
+    memory = {**BOARD.model_dump()["memory"], "flash": {"origin": 0, "length": 30_000}}
+    small = Target.model_validate({**BOARD.model_dump(), "memory": memory})
+
+    def indexed(target: Target) -> int:
+        return sum(call.kernel.startswith("codebook") for call in to_program(shared, target, "speed").calls)
+
+    assert (indexed(BOARD), indexed(small)) == (0, 4)
