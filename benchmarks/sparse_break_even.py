@@ -48,7 +48,7 @@ SHAPES: Mapping[str, tuple[Window, int]] = {
 }
 SPARSITIES = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 ROOM = 1 << 20
-SLACK = 0.02
+SLACK = 0.05
 """A choice that costs less than this share of a layer's instructions is no wrong one."""
 
 
