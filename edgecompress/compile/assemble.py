@@ -10,7 +10,18 @@ import tvm
 
 from edgecompress import __version__
 from edgecompress.compile import draft as drafts
-from edgecompress.compile import emit_network, emit_weights, fit, libraries, link, objects, sizes, sources, vectors
+from edgecompress.compile import (
+    emit_c,
+    emit_network,
+    emit_weights,
+    fit,
+    libraries,
+    link,
+    objects,
+    sizes,
+    sources,
+    vectors,
+)
 from edgecompress.compile.draft import Draft
 from edgecompress.compile.lowering import lower_and_plan
 from edgecompress.compile.program import Program
@@ -66,11 +77,12 @@ def finish(
     progress(STAGES[0], 0, len(STAGES))
     target, specs = draft.target, (program.inputs, program.outputs)
     lowered = lower_and_plan(program)
-    bounds = fit.estimate(program, lowered.kernels, lowered.arena, target)
+    texts = emit_c.model_sources(program, lowered.kernels, lowered.arena)
+    bounds = fit.estimate(program, lowered.kernels, lowered.arena, target, texts["model.c"])
     bounds.raise_if_too_big()
     compiler = compilers.choose(target)
     inputs, about_vectors = vectors.choose_inputs(program.inputs, samples)
-    build_id = sources.begin(draft, lowered, compiler)
+    build_id = sources.begin(draft, program, texts, compiler)
     progress(STAGES[1], 1, len(STAGES))
     here = link.reference_variant(link.reference_flags(target))
     link.build_reference(draft.objects, link.reference_of(target), REFERENCE, here)

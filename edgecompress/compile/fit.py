@@ -109,11 +109,13 @@ class Fit(FileValue):
             )
 
 
-def estimate(program: Program, kernels: Mapping[str, CKernel], arena: Arena, target: Target) -> Fit:
-    """Bound what the program will need on the target."""
+def estimate(
+    program: Program, kernels: Mapping[str, CKernel], arena: Arena, target: Target, source: str | None = None
+) -> Fit:
+    """Bound what the program will need on the target. `source` is its model.c, where that is known already."""
     runtime = RUNTIME[target.system]
     weights = weights_bytes(program)
-    source = emit_c.model_sources(program, kernels, arena)["model.c"]
+    source = source or emit_c.model_sources(program, kernels, arena)["model.c"]
     code = (code_bound.code_bytes(source) + CODE_BYTES_PER_CALL * len(program.calls)) * runtime.code_factor
     stack = max(RUNTIME_STACK_BYTES + code_bound.frame_bytes(source), STACK_ROOM_BYTES)
     flash = weights + code + runtime.flash_bytes

@@ -8,20 +8,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgecompress.compile import binary_weights, emit_c, emit_network, emit_weights, link
+from edgecompress.compile import binary_weights, emit_network, emit_weights, link
 from edgecompress.core import files
 from edgecompress.core.compilers import Compiler
 from edgecompress.core.target import Target
 
 if TYPE_CHECKING:
     from edgecompress.compile.draft import Draft
-    from edgecompress.compile.lowering import Lowered
     from edgecompress.compile.program import Program
 
 
-def begin(draft: Draft, lowered: Lowered, compiler: Compiler) -> bytes:
-    """Write all sources, begin to compile them for the device and for this machine, and return the build id."""
-    program, target = lowered.program, draft.target
+def begin(draft: Draft, program: Program, texts: Mapping[str, str], compiler: Compiler) -> bytes:
+    """Write all sources, begin to compile them for the device and for this machine, and return the build id.
+
+    `texts` are the program's without its weights.
+    """
+    target = draft.target
     small = program.optimize == "size"
     variants = (
         (link.reference_variant(link.reference_flags(target)), link.reference_of(target)),
@@ -29,7 +31,7 @@ def begin(draft: Draft, lowered: Lowered, compiler: Compiler) -> bytes:
     )
     folder = draft.folder / link.SOURCES
     folder.mkdir()
-    written = _write(folder, emit_c.model_sources(program, lowered.kernels, lowered.arena))
+    written = _write(folder, texts)
     written |= _write(folder, {"weights.h": _weights_header(program, target)})
     for variant, network in variants:
         link.start_network(draft.objects, variant, replace(network, sources=network.sources[:1]))
