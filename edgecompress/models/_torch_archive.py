@@ -17,6 +17,7 @@ from typing import Any
 
 from edgecompress.core.errors import ModelError
 from edgecompress.models._model_bytes import FILE_BYTES_LIMIT
+from edgecompress.models._torch_export import quiet
 
 ENTRY = re.compile(
     r"archive_format|archive_version|byteorder|version|\.data/(serialization_id|version)|models/model\.json"
@@ -110,8 +111,10 @@ def _check_pickle(content: bytes, path: Path) -> None:
 
     import torch
 
+    if not content:
+        return
     try:
-        if content:
+        with quiet():
             torch.load(io.BytesIO(content), weights_only=True)
     except (*DAMAGED, pickle.UnpicklingError, AttributeError, TypeError) as error:
         raise ModelError(f"{path}: its sample inputs are not plain tensors", hint=EXPORT_AGAIN) from error

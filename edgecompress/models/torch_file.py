@@ -116,7 +116,8 @@ def _tensors(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ConfigError(f"state file {path} does not exist")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with _torch_export.quiet():
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError, AttributeError) as error:
         raise ConfigError(
             f"{path} is not a state dict: {_torch_export.first_line(error)}",
