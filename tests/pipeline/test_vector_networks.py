@@ -102,7 +102,7 @@ def attention(folder: Path, positions: int = 12) -> Model:
 
 
 def heads(folder: Path) -> Model:
-    """Attention of three heads whose queries, keys and values come out of one product; more positions than a block."""
+    """Masked attention of three heads, all out of one product, with scaled queries and keys; more keys than a block."""
     return network(
         folder,
         node("MatMul", "x w", "p"),
@@ -110,11 +110,13 @@ def heads(folder: Path) -> Model:
         node("Reshape", "q shape", "qh"),
         node("Reshape", "k shape", "kh"),
         node("Reshape", "v shape", "vh"),
-        node("Transpose", "qh", "qt", perm=[0, 2, 1, 3]),
-        node("Transpose", "kh", "kt", perm=[0, 2, 3, 1]),
+        node("Transpose", "qh", "qu", perm=[0, 2, 1, 3]),
+        node("Transpose", "kh", "ku", perm=[0, 2, 3, 1]),
+        node("Mul", "qu half", "qt"),
+        node("Mul", "ku half", "kt"),
         node("Transpose", "vh", "vt", perm=[0, 2, 1, 3]),
         node("MatMul", "qt kt", "s"),
-        node("Mul", "s half", "h"),
+        node("Add", "s mask", "h"),
         node("Softmax", "h", "a", axis=-1),
         node("MatMul", "a vt", "o"),
         node("Transpose", "o", "t", perm=[0, 2, 1, 3]),
@@ -124,6 +126,7 @@ def heads(folder: Path) -> Model:
         shape=np.array([1, 300, 3, 8]),
         flat=np.array([1, 300, 24]),
         half=np.array(0.5, np.float32),
+        mask=real(1, 1, 1, 300) * 9,
     )
 
 
@@ -162,6 +165,12 @@ def test_attention_is_one_kernel_and_reads_through_transposes(positions: int, tm
     program = graph.to_program(attention(tmp_path, positions), targets.load(TARGET))
 
     assert operators(program) == ["dense", "attention", "layer_norm"]
+
+
+def test_attention_reads_through_heads_and_factors(tmp_path: Path) -> None:
+    program = graph.to_program(heads(tmp_path), targets.load(TARGET))
+
+    assert operators(program) == ["dense", "attention"]
 
 
 @pytest.mark.parametrize(("positions", "product"), [(12, "dense"), (10, "matmul")])

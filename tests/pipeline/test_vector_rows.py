@@ -89,8 +89,13 @@ def layer_norm(random: np.random.Generator, rows: int, length: int) -> Case:
     )
 
 
-def attention(random: np.random.Generator, heads: int, rows: int, keys: int, depth: int, outputs: int) -> Case:
-    """Queries, keys and values lie head beside head, as one product makes them; keys are up to five blocks."""
+def attention(
+    random: np.random.Generator, heads: int, rows: int, keys: int, depth: int, outputs: int, *, masks: bool = False
+) -> Case:
+    """Queries, keys and values lie head beside head, as one product makes them; keys are up to five blocks.
+
+    A mask hides the first keys from each query, by infinities.
+    """
     q, k, v = real(random, rows, heads, depth), real(random, keys, heads, depth), real(random, keys, heads, outputs)
     layer = Attention(
         batches=(heads,),
@@ -103,8 +108,12 @@ def attention(random: np.random.Generator, heads: int, rows: int, keys: int, dep
         key=Operand(start=0, batches=(depth,), row=heads * depth),
         value=Operand(start=0, batches=(outputs,), row=heads * outputs),
         result=Operand(start=0, batches=(outputs,), row=heads * outputs),
+        mask=Operand(start=0, batches=(0,), row=keys) if masks else None,
     )
     scores = np.einsum("rhd,khd->hrk", q, k, dtype=np.float64) * layer.scale
+    mask = np.where(np.arange(keys) < np.arange(rows)[:, None] * keys // rows, -np.inf, real(random, rows, keys))
+    mask = mask.astype(np.float32)
+    scores = scores + mask if masks else scores
     exact = np.einsum("hrk,khd->rhd", normalised(scores), v)
     return Case(write=lambda name, core: vector_attention.kernel(name, layer, core), operands=(q, k, v), exact=exact)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ from edgecompress.compile.kernels import vector_attention
 from edgecompress.compile.kernels.vector_attention import Attention, Operand
 from edgecompress.compile.kernels.vector_core import VectorCore
 
+_MOVES = frozenset({"relax.permute_dims", "relax.reshape", "relax.strided_slice"})
+_FACTORS = ("relax.divide", "relax.multiply")
 _RESULT_ORDER = [0, 2, 1, 3]
 """A transpose of heads behind the positions, as it follows."""
 
@@ -31,7 +33,7 @@ class Found:
 
     members: tuple[relax.VarBinding, ...]
     layer: Attention
-    arguments: tuple[relax.Var, ...]
+    arguments: tuple[relax.Expr, ...]
 
     @property
     def last(self) -> relax.VarBinding:
@@ -41,11 +43,12 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class _View:
-    """Part of a tensor; `numbers` has its shape and its strides in elements, but not its numbers."""
+    """Part of a tensor, times a number; `numbers` has its shape and its strides in elements, but not its numbers."""
 
-    base: relax.Var
+    base: relax.Expr
     start: int
     numbers: Any
+    scale: float = 1.0
 
 
 def find(main: relax.Function, core: VectorCore) -> list[Found]:
@@ -72,20 +75,20 @@ class _Graph:
         softmax = self._only_read_here(end.value.args[0], "relax.nn.softmax")
         if softmax is None or int(softmax.value.attrs.axis) not in (-1, len(shape(softmax.var)) - 1):
             return None
-        members, scale = [softmax, end], 1.0
+        members, scale, mask = [softmax, end], 1.0, None
         before = softmax.value.args[0]
-        for name in ("relax.divide", "relax.multiply"):
-            scaled = self._only_read_here(before, name)
-            factor = None if scaled is None else _number(scaled.value.args[1])
-            if scaled is not None and factor:
-                scale = 1 / factor if name == "relax.divide" else factor
-                members.insert(0, scaled)
-                before = scaled.value.args[0]
-                break
+        masked = self._only_read_here(before, "relax.add")
+        if masked is not None:
+            members.insert(0, masked)
+            before, mask = masked.value.args
+        scaled = next((each for name in _FACTORS if (each := self._only_read_here(before, name)) is not None), None)
+        factor = None if scaled is None else _factor(scaled.value)
+        if scaled is not None and factor is not None:
+            scale = factor
+            members.insert(0, scaled)
+            before = scaled.value.args[0]
         scores = self._only_read_here(before, "relax.matmul")
-        if scores is None:
-            return None
-        return self._described([scores, *members], scale)
+        return None if scores is None else self._described([scores, *members], scale, mask)
 
     def _only_read_here(self, value: relax.Expr, name: str) -> relax.VarBinding | None:
         """The binding of a value by this operator, when nothing else reads it."""
@@ -94,12 +97,13 @@ class _Graph:
             return None
         return binding
 
-    def _described(self, members: list[relax.VarBinding], scale: float) -> Found | None:
+    def _described(self, members: list[relax.VarBinding], scale: float, mask: relax.Expr | None) -> Found | None:
         """Look through to where queries, keys and values lie; keys come transposed."""
         scores, end = members[0].value, members[-1]
         if not all(isinstance(each, relax.Var) for each in (*scores.args, end.value.args[1])):
             return None
-        query, key, value = self._view(scores.args[0]), self._view(scores.args[1]), self._view(end.value.args[1])
+        query, key = (self._view(each, scales=True) for each in scores.args)
+        value = self._view(end.value.args[1])
         *batches, rows, keys = shape(members[0].var)
         outputs = shape(end.var)[-1]
         operands = (
@@ -107,7 +111,8 @@ class _Graph:
             _operand(_transposed(key), (*batches, keys), query.numbers.shape[-1]),
             _operand(value, (*batches, keys), outputs),
         )
-        if any(operand is None for operand in operands):
+        added = None if mask is None else _mask(mask, (*batches, rows, keys))
+        if any(operand is None for operand in operands) or (mask is not None and added is None):
             return None
         result, order = self._result(end)
         extents = tuple(shape(end.var)[axis] for axis in order)
@@ -118,14 +123,15 @@ class _Graph:
             keys=keys,
             depth=query.numbers.shape[-1],
             outputs=outputs,
-            scale=scale,
+            scale=scale * query.scale * key.scale,
             query=operands[0],  # type: ignore[arg-type]
             key=operands[1],  # type: ignore[arg-type]
             value=operands[2],  # type: ignore[arg-type]
             result=Operand(start=0, batches=written.strides[: len(batches)], row=written.strides[-2]),
+            mask=added,
         )
-        more = [] if result is end else [result]
-        return Found(members=(*members, *more), layer=layer, arguments=(query.base, key.base, value.base))
+        more, read = [] if result is end else [result], () if mask is None else (mask,)
+        return Found(members=(*members, *more), layer=layer, arguments=(query.base, key.base, value.base, *read))
 
     def _result(self, end: relax.VarBinding) -> tuple[relax.VarBinding, list[int]]:
         """The binding of the result and the order of its axes: a transpose that alone reads it is part of it."""
@@ -136,42 +142,43 @@ class _Graph:
         axes = [int(axis) % len(order) for axis in readers[0].value.attrs.axes or ()]
         return (readers[0], axes) if axes == _RESULT_ORDER else (end, order)
 
-    def _view(self, value: relax.Var) -> _View:
-        """Look through slices, transposes and reshapes that move no number."""
+    def _view(self, value: relax.Var, *, scales: bool = False) -> _View:
+        """Look through slices, transposes and reshapes that move no number, and, if it `scales`, through factors."""
         binding = self.made.get(value)
-        name = "" if binding is None else operator(binding.value)
-        if binding is not None and name in ("relax.permute_dims", "relax.reshape", "relax.strided_slice"):
-            inner = self._view(binding.value.args[0]) if isinstance(binding.value.args[0], relax.Var) else None
-            moved = None if inner is None else _moved(inner, binding, name)
+        call = None if binding is None else binding.value
+        if isinstance(call, relax.Call) and isinstance(call.args[0], relax.Var):
+            moves, multiplies = operator(call) in _MOVES, scales and operator(call) in _FACTORS
+            factor = _factor(call) if multiplies else None
+            inner = self._view(call.args[0], scales=scales) if moves or factor is not None else None
+            if inner is not None and factor is not None:
+                return replace(inner, scale=inner.scale * factor)
+            moved = None if inner is None else _moved(inner, call, shape(value))
             if moved is not None:
                 return moved
         return _View(base=value, start=0, numbers=_contiguous(shape(value)))
 
 
-def _moved(inner: _View, binding: relax.VarBinding, name: str) -> _View | None:
-    call, numbers = binding.value, inner.numbers
-    if name == "relax.permute_dims":
+def _moved(inner: _View, call: relax.Call, extents: tuple[int, ...]) -> _View | None:
+    """The same numbers in another order or shape, or part of them; None where they would have to be copied."""
+    numbers = inner.numbers
+    if operator(call) == "relax.permute_dims":
         axes = call.attrs.axes
-        order = None if axes is None else [int(axis) for axis in axes]
-        return _View(base=inner.base, start=inner.start, numbers=numbers.transpose(order))
-    if name == "relax.reshape":
+        return replace(inner, numbers=numbers.transpose(None if axes is None else [int(axis) for axis in axes]))
+    if operator(call) == "relax.reshape":
         try:
-            reshaped = numbers.reshape(shape(binding.var), copy=False)
-        except ValueError:  # the numbers would have to move
+            return replace(inner, numbers=numbers.reshape(extents, copy=False))
+        except ValueError:
             return None
-        return _View(base=inner.base, start=inner.start, numbers=reshaped)
     axes, begins, ends = ([int(each.value) for each in argument.fields] for argument in call.args[1:4])
-    steps = [int(each.value) for each in call.args[4].fields] if len(call.args) > 4 else [1] * len(axes)
-    if any(step != 1 for step in steps):
-        return None
+    steps = [int(each.value) for each in call.args[4].fields] if len(call.args) > 4 else [1]
     slices = [slice(None)] * numbers.ndim
     for axis, begin, end in zip(axes, begins, ends, strict=True):
         slices[axis] = slice(begin, end)
     part = numbers[tuple(slices)]
-    if part.shape != shape(binding.var):
+    if any(step != 1 for step in steps) or part.shape != extents:
         return None
     start = inner.start + part.__array_interface__["data"][0] - numbers.__array_interface__["data"][0]
-    return _View(base=inner.base, start=start, numbers=part)
+    return replace(inner, start=start, numbers=part)
 
 
 def _contiguous(extents: tuple[int, ...]) -> Any:
@@ -183,7 +190,7 @@ def _contiguous(extents: tuple[int, ...]) -> Any:
 
 
 def _transposed(view: _View) -> _View:
-    return _View(base=view.base, start=view.start, numbers=view.numbers.swapaxes(-1, -2))
+    return replace(view, numbers=view.numbers.swapaxes(-1, -2))
 
 
 def _operand(view: _View, extents: tuple[int, ...], length: int) -> Operand | None:
@@ -194,9 +201,23 @@ def _operand(view: _View, extents: tuple[int, ...], length: int) -> Operand | No
     return Operand(start=view.start, batches=numbers.strides[:-2], row=numbers.strides[-2])
 
 
-def _number(value: relax.Expr) -> float | None:
-    """A positive constant of one element."""
-    if not is_constant(value) or value.value.numpy().size != 1:
+def _mask(value: relax.Expr, extents: tuple[int, ...]) -> Operand | None:
+    """Where what is added to the scores lies; it may be the same for all batches or rows, not for all keys."""
+    if str(value.ty.dtype.dtype) != "float32" or shape(value)[-1:] != extents[-1:]:
+        return None
+    try:
+        numbers = np.broadcast_to(_contiguous(shape(value)), extents)
+    except ValueError:
+        return None
+    return Operand(start=0, batches=numbers.strides[:-2], row=numbers.strides[-2])
+
+
+def _factor(call: relax.Call) -> float | None:
+    """What a multiplication or division by a positive constant of one element multiplies with."""
+    value = call.args[1]
+    if not is_constant(value) or value.value.numpy().size != 1 or shape(call) != shape(call.args[0]):
         return None
     number = float(value.value.numpy().item())
-    return number if number > 0 else None
+    if number <= 0:
+        return None
+    return 1 / number if operator(call) == "relax.divide" else number

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgecompress.compile import c_vector_math
+from edgecompress.compile import c_text, c_vector_math
 from edgecompress.compile.c_text import float_literal
 from edgecompress.compile.kernels.vector_core import VectorCore, indented, loop, offset, terms
 from edgecompress.compile.program import CKernel
@@ -40,7 +40,7 @@ class Operand:
 
 @dataclass(frozen=True, kw_only=True)
 class Attention:
-    """softmax(queries x keys^T * scale) x values, for each of several batches."""
+    """softmax(queries x keys^T * scale + mask) x values, for each of several batches."""
 
     batches: tuple[int, ...]
     rows: int
@@ -52,6 +52,7 @@ class Attention:
     key: Operand
     value: Operand
     result: Operand
+    mask: Operand | None = None
 
     @property
     def macs(self) -> int:
@@ -66,12 +67,13 @@ def fits(layer: Attention, core: VectorCore) -> bool:
 
 
 def kernel(name: str, layer: Attention, core: VectorCore) -> CKernel:
-    """Write the kernel (queries, keys, values, y)."""
+    """Write the kernel (queries, keys, values, [mask], y)."""
     body = _Writer(layer, core).batch()
     for axis in reversed(range(len(layer.batches))):
         body = loop(f"batch{axis}", layer.batches[axis], body)
-    parameters = "const float *restrict q, const float *restrict k, const float *restrict v, float *restrict y"
-    text = "\n".join([f"KERNEL void {name}({parameters}) {{", *indented(body), "}", ""])
+    names = ["q", "k", "v", *(["m"] if layer.mask is not None else [])]
+    parameters = [*(f"const float *restrict {each}" for each in names), "float *restrict y"]
+    text = "\n".join([f"{c_text.wrapped(f'KERNEL void {name}(', parameters)}) {{", *indented(body), "}", ""])
     return CKernel(name=name, source=text, workspaces=(), spreads=True)
 
 
@@ -84,6 +86,7 @@ class _Writer:
         self._rows = 8 if core.registers >= 32 else 4
         self._block = self._choose_block()
         self._several = layer.keys > self._block
+        self._scale = float_literal(int(np.float32(layer.scale).view(np.int32)))
 
     def _choose_block(self) -> int:
         """Keys whose panel, with their values, takes half of the level 1 cache."""
@@ -102,6 +105,8 @@ class _Writer:
             f"const float *const values = {self._start('v', layer.value)};",
             f"float *const results = {self._start('y', layer.result)};",
         ]
+        if layer.mask is not None:
+            lines.append(f"const float *const masks = {self._start('m', layer.mask)};")
         if self._several:
             lines += [f"float mosts[{layer.rows}], totals[{layer.rows}];"]
             lines += self._each_row([f"mosts[row] = {NO_KEY};", "totals[row] = 0.0f;"], "splat", "0.0f")
@@ -139,10 +144,12 @@ class _Writer:
         row, value_row = layer.key.row, layer.value.row
         own = offset(terms("keys", (index, self._block * row)), first * row)
         worth = offset(terms("values", (index, self._block * value_row)), first * value_row)
+        hidden = offset(terms("masks", (index, self._block)), first)
         lines = [
             f"const float *const own = {own};",
             f"const float *const worth = {worth};",
             f"float panel[{layer.depth * padded}], scores[{self._rows * padded}], factors[{self._rows}];",
+            *([] if layer.mask is None else [f"const float *const hidden = {hidden};"]),
             f"pack_columns(panel, own, {row}u, {keys}u, {layer.depth}u, {padded}u);",
         ]
         full, rest = divmod(layer.rows, self._rows)
@@ -217,10 +224,12 @@ class _Writer:
         """Exponentials of a row of scores in their place, and what the results are multiplied with."""
         core = self._core
         vec, width = core.vec, core.width
-        scale = float_literal(int(np.float32(self._layer.scale).view(np.int32)))
+        is_masked = self._layer.mask is not None
+        scale = "1.0f" if is_masked else self._scale
         each = f"for (uint32_t i = 0; i < {padded}u; i += {VECTORS * width}u) {{"
         places = [f"line + i + {v * width}" for v in range(VECTORS)]
         lines = [f"float *const line = scores + row * {padded}u;"]
+        lines += self._masked(keys, place) if is_masked else []
         if keys < padded:
             lines += [f"for (uint32_t i = {keys}; i < {padded}u; ++i) {{", f"  line[i] = {NO_KEY};", "}"]
         lines += [f"{vec} larger{v} = {core.call('load', 'line')};" for v in range(VECTORS)]
@@ -238,6 +247,8 @@ class _Writer:
         ]
         if self._several:
             lines += [f"const float before = mosts[{place}];", "most = max_float(most, before);"]
+        elif is_masked:  # a row that is masked with infinities
+            lines += [f"most = max_float(most, {NO_KEY});"]
         lines += [
             f"const {vec} below = {core.call('splat', f'-(most * {scale})')}, by = {core.call('splat', scale)};",
             f"{vec} sum0 = {{0}}, sum1 = {{0}};",
@@ -270,6 +281,24 @@ class _Writer:
             f"mosts[{place}] = most;",
             f"totals[{place}] = totals[{place}] * fade[0] + total;",
         ]
+
+    def _masked(self, keys: int, place: str) -> list[str]:
+        """Scale a row of scores, and add the mask."""
+        core, mask = self._core, self._layer.mask
+        whole = keys // core.width * core.width
+        add = [
+            core.accumulate("score", core.call("load", "line + i"), core.call("splat", self._scale)),
+            f"{core.call('store', 'line + i', 'score')};",
+        ]
+        address = f"hidden + ({place}) * {mask.row}u" if mask is not None and mask.row else "hidden"
+        lines = [f"const float *const mask = {address};"]
+        if whole:
+            first = f"{core.vec} score = {core.call('load', 'mask + i')};"
+            lines += [f"for (uint32_t i = 0; i < {whole}u; i += {core.width}u) {{", *indented([first, *add]), "}"]
+        if keys > whole:
+            some = core.call("load_some", "mask + i", f"{keys - whole}u")
+            lines += ["{", *indented([f"const uint32_t i = {whole};", f"{core.vec} score = {some};", *add]), "}"]
+        return lines
 
     def _weigh(self, rows: int, keys: int, padded: int) -> list[str]:
         """Exponentials times values, some vectors of results at a time."""
