@@ -43,7 +43,8 @@ def quantize(
 ) -> ModelProto:
     """Quantize every operator: int8 weights (symmetric), int8 or int16 activations, int32 biases.
 
-    What `parameters` names is quantized with these instead of its range or its largest weights. Pooling takes the range of its input, for its kernel works on the integers as they are.
+    What `parameters` names is quantized with these instead of its range or its largest weights. Pooling takes the
+    range of its input, for its kernel works on the integers as they are.
     """
     copy = ModelProto()
     copy.CopyFrom(real)

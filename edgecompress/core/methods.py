@@ -46,7 +46,7 @@ def describe(name: str) -> Method:
     options: type[BaseModel] = module.Options
     return Method(
         name=name,
-        summary=inspect.getdoc(module).partition("\n")[0] if module.__doc__ else "",
+        summary=(inspect.getdoc(module) or "").partition("\n")[0],
         notes=inspect.getdoc(options) or "",
         options=tuple(_option(key, field) for key, field in options.model_fields.items()),
     )
