@@ -63,11 +63,23 @@ def _bars(found: dict[tuple[str, str], Figures]) -> Iterator[Bar]:
         ratio = deep.stored_before / deep.stored_bytes
         yield Bar(name="cnn, deep compression: times smaller", value=ratio, limit=LEAST_DEEP_COMPRESSION, at_least=True)
         yield Bar(name="cnn, deep compression: points lost", value=deep.lost, limit=MOST_LOST_BY_IT)
-    shared, int8 = found.get(("cnn", "codebook of 16")), found.get(("cnn", "static int8"))
-    if shared and int8 and shared.device and int8.device:
-        share = shared.device.network_bytes / int8.device.network_bytes
-        yield Bar(name="cnn, codebook of 16: flash of int8's", value=share, limit=MOST_FLASH_OF_CODEBOOK)
+    yield from _codebook(found)
     yield from _combined(found)
+
+
+def _codebook(found: dict[tuple[str, str], Figures]) -> Iterator[Bar]:
+    """Hold what layers with a codebook take, with all code that came in for them, against the same layers in int8."""
+    shared, int8 = found.get(("cnn", "codebook of 16")), found.get(("cnn", "static int8, mode size"))
+    if not shared or not int8 or not shared.device or not int8.device:
+        return
+    pairs = [
+        (one.weight_bytes, other.weight_bytes)
+        for one, other in zip(shared.device.layers, int8.device.layers, strict=True)
+        if one.kernel.startswith("codebook")
+    ]
+    more_code = shared.device.code_bytes - int8.device.code_bytes
+    share = (sum(one for one, _ in pairs) + more_code) / max(1, sum(other for _, other in pairs))
+    yield Bar(name="cnn, codebook of 16: flash of its layers", value=share, limit=MOST_FLASH_OF_CODEBOOK)
 
 
 def _combined(found: dict[tuple[str, str], Figures]) -> Iterator[Bar]:

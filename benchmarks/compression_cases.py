@@ -60,6 +60,7 @@ def _cases_of(network: Network) -> tuple[Case, ...]:
     return (
         case("as given"),
         case("static int8", INT8),
+        case("static int8, mode size", INT8, optimize="size"),
         case("static int8, per tensor", _step("static_int8", per_channel=False)),
         case("equalised, per tensor", _step("equalize"), _step("static_int8", per_channel=False)),
         case("static int8, symmetric, mse", _step("static_int8", symmetric=True, ranges="mse")),

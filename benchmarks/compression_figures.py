@@ -28,6 +28,14 @@ TARGET = "mps2-an386"
 
 
 @dataclass(frozen=True, kw_only=True)
+class LayerFlash:
+    """A layer's kernel, and its weights and tables in bytes."""
+
+    kernel: str
+    weight_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class OnDevice:
     """What the int8 network takes on the board, less an empty network's firmware; accuracy by the board's answers."""
 
@@ -35,7 +43,8 @@ class OnDevice:
     ram_bytes: int
     instructions: int
     accuracy: float | None
-    network_bytes: int
+    code_bytes: int
+    layers: tuple[LayerFlash, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +155,10 @@ def _on_device(model: Model, case: Case, folder: Path) -> tuple[OnDevice | None,
         ram_bytes=int(found["ram_bytes"] or 0),
         instructions=int(found["latency_instructions"] or 0),
         accuracy=found["accuracy"],
-        network_bytes=sizes.weights_bytes + sizes.code_bytes,
+        code_bytes=sizes.code_bytes,
+        layers=tuple(
+            LayerFlash(kernel=layer.kernel, weight_bytes=layer.weight_bytes) for layer in bundle.manifest.layers
+        ),
     ), None
 
 
