@@ -83,8 +83,8 @@ def to_boundary(
 ) -> tuple[Tensor, ...]:
     """Move each sample until the teacher no longer tells its first class, towards the class `target`.
 
-    x <- x - rate (f_b(x) - f_k(x) + margin) / |g|² g, with the gradient g of f_b - f_k: the paper's eq. 5, a step of
-    Newton's method on the difference of two scores.
+    x <- x - rate (f_b(x) - f_k(x) + margin) / |g|² g, with the gradient g of f_b - f_k: a share of a step of Newton's
+    method on the difference of two scores.
     """
     first: Tensor | None = None
     moving = inputs

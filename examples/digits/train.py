@@ -62,6 +62,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the first weights and the batches; default 0")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where the .onnx files go; default: this folder")
     asked = parser.parse_args()
+    asked.folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     for name in TRAINED:
         network = trained(name, seed=asked.seed)

@@ -289,9 +289,9 @@ def test_an_interrupted_chain_ends_with_the_same_student(tmp_path: Path) -> None
         ),
         (
             distill.apply,
-            {"student": "networks:pupil"},
-            "step 1: student networks:pupil: networks has no function 'pupil'",
-            "functions there: cnn, convolution, depthwise, student",
+            {"student": "digits:sample"},
+            "step 1: student digits:sample: digits has no function 'sample'",
+            "functions there: load_digits, samples",
         ),
         (
             distill.apply,

@@ -16,18 +16,16 @@ WEIGHT_COPIES = 3
 """Gradients and, with Adam, two moments."""
 
 
-def check_batch(module: nn.Module, inputs: tuple[Tensor, ...], batch_size: int, *, training: str) -> None:
-    """Raise ConfigError when what a batch keeps for its gradients is larger than the free memory.
+def check_batch(module: nn.Module, inputs: tuple[Tensor, ...], batch_size: int, *, training: str) -> int:
+    """Return how many bytes a batch keeps for its gradients. Raises ConfigError when fewer are free.
 
     `inputs` hold a few samples. Temporary memory is not counted, but for the gradients of the largest tensor.
     """
     free = _free_bytes(inputs[0].device)
-    if free is None:
-        return
     fixed = WEIGHT_COPIES * sum(p.numel() * p.element_size() for p in module.parameters() if p.requires_grad)
     for_each = _kept_bytes(module, inputs) // len(inputs[0])
-    if fixed + batch_size * for_each <= free:
-        return
+    if free is None or fixed + batch_size * for_each <= free:
+        return batch_size * for_each
     fits = max(0, free - fixed) // max(1, for_each)
     raise ConfigError(
         f"{training} with batches of {batch_size:,} takes at least {fixed + batch_size * for_each:,} bytes of memory; "
