@@ -114,6 +114,7 @@ const edgert_network edgert_installed_network = {
     1u,
     2u,
     sizeof arena,
+    0u,
     inputs,
     outputs,
     toy_run,
