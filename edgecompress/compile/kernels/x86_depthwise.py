@@ -248,12 +248,12 @@ def _column_products(
         place = row * window.dilation[0] * window.row_elements + column * window.channels
         lines.append(f"const {core.words} {name} = read_words{core.lanes}({offset('a', place)});")
     names += [names[-1]] * (unit - len(names))
-    lines.append(f"{core.words} x[{unit}];")
-    lines.append(f"interleave_{core.method}{core.lanes}(x, {', '.join(names)});")
+    lines.append(f"{core.words} woven[{unit}];")
+    lines.append(f"interleave_{core.method}{core.lanes}(woven, {', '.join(names)});")
     register = core.lanes * unit
     for p, tap in users:
         for v in range(unit):
             where = ((tap * shape.row_groups + group) * unit + v) * register
             weights = core.load_weights(offset("weights", where))
-            lines.append(core.dot(f"sum{p}_{v}", f"x[{v}]", weights))
+            lines.append(core.dot(f"sum{p}_{v}", f"woven[{v}]", weights))
     return lines
