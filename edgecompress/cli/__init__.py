@@ -9,6 +9,7 @@ import json
 import logging
 import signal
 import sys
+import threading
 from types import FrameType
 
 import rich_click as click
@@ -17,6 +18,8 @@ from edgecompress.core.errors import EdgecompressError, InterruptedRunError, Usa
 
 logger = logging.getLogger(__name__)
 
+AGAIN_AFTER_S = 0.05
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the code that README.md lists."""
@@ -24,6 +27,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     words = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, _terminate)
+    sys.unraisablehook = _insist
     try:
         code = group.main(args=words, prog_name="edgecompress", standalone_mode=False)
     except click.ClickException as error:
@@ -61,3 +65,13 @@ def _fail(error: EdgecompressError, words: list[str]) -> int:
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _insist(dropped: sys.UnraisableHookArgs) -> None:
+    """Interrupt again when a signal came inside a finalizer or callback, out of which Python lets no exception."""
+    if dropped.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(dropped)
+        return
+    again = threading.Timer(AGAIN_AFTER_S, signal.pthread_kill, (threading.main_thread().ident, signal.SIGTERM))
+    again.daemon = True
+    again.start()

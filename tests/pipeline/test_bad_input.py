@@ -177,3 +177,34 @@ def test_a_terminated_run_ends_as_an_interrupted_one(tmp_path: Path) -> None:
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "error: interrupted" in err
+
+
+ENDED_IN_A_CALLBACK = """
+import os, signal, time, weakref
+from edgecompress import cli
+from edgecompress.cli import commands
+
+class Value:
+    pass
+
+def forget(_):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.2)
+
+def work(**_):
+    value = Value()
+    watched = weakref.ref(value, forget)
+    del value
+    time.sleep(30)
+
+commands.group.main = work
+cli.main([])
+"""
+
+
+def test_a_signal_inside_a_callback_that_drops_exceptions_still_ends_the_run() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", ENDED_IN_A_CALLBACK], cwd=ROOT, capture_output=True, text=True, timeout=20
+    )
+    assert ended.returncode == 130, ended.stderr
+    assert ended.stderr.startswith("error: interrupted")

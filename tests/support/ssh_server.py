@@ -144,7 +144,13 @@ def _free_port() -> int:
 
 
 def _descendants(pid: int) -> list[int]:
-    children = [
-        int(child) for task in Path(f"/proc/{pid}/task").glob("*/children") for child in task.read_text().split()
-    ]
+    children = [child for task in Path(f"/proc/{pid}/task").glob("*") for child in _children(task)]
     return [each for child in children for each in (child, *_descendants(child))]
+
+
+def _children(task: Path) -> list[int]:
+    """The processes that a thread started; none when it has ended meanwhile."""
+    try:
+        return [int(child) for child in (task / "children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
