@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -66,12 +66,23 @@ class Emulator(FileValue):
     instructions_per_tick: float = Field(gt=0)
 
 
+UsbId = Annotated[str, Field(pattern="^[0-9a-f]{4}:[0-9a-f]{4}$")]
+"""Vendor and product as `lsusb` prints them: `0483:374b`."""
+
+
+class Usb(FileValue):
+    """How the board, or the debug probe on it, shows itself on USB: another chip may show the same."""
+
+    ids: tuple[UsbId, ...] = ()
+
+
 class Target(FileValue):
     """A device: what it computes with, what memory it has, how it is built for and reached.
 
     A Linux system also says its `machine` (what `uname -m` prints), cores, caches, RAM, and by which `meters`
     (modules of measure/meters/) its power may be read. `exact_float` keeps float networks within 1e-5 of ONNX Runtime:
-    no Winograd convolutions, with which they are within 1e-3. `pin` keeps each thread on a core of its own.
+    no Winograd convolutions, with which they are within 1e-3. `pin` keeps each thread on a core of its own. `baud` is
+    the rate of the serial line that the firmware speaks on.
     """
 
     name: str
@@ -93,6 +104,8 @@ class Target(FileValue):
     exact_float: bool = False
     toolchain: Toolchain
     emulator: Emulator | None = None
+    baud: int = Field(default=115_200, gt=0)
+    usb: Usb = Usb()
 
     @property
     def channel_multiple(self) -> int:
