@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from edgecompress.core import shipped, toml_file
 from edgecompress.core.errors import ConfigError
-from edgecompress.core.values import FileValue
+from edgecompress.core.values import FileValue, Scalar
 
 
 class Region(FileValue):
@@ -18,6 +18,20 @@ class Region(FileValue):
 
     origin: int = Field(ge=0)
     length: int = Field(gt=0)
+
+    @property
+    def end(self) -> int:
+        """The address behind the last byte."""
+        return self.origin + self.length
+
+    def overlaps(self, other: Region) -> bool:
+        """True when the regions share a byte."""
+        return self.origin < other.end and other.origin < self.end
+
+    def before(self, *others: Region) -> Region:
+        """The part of the region that lies before the first of others; all of it when they lie elsewhere."""
+        end = min([self.end, *(other.origin for other in others if self.overlaps(other))])
+        return Region(origin=self.origin, length=end - self.origin)
 
 
 class Memory(FileValue):
@@ -59,11 +73,37 @@ class Caches(FileValue):
 
 
 class Emulator(FileValue):
-    """How an outside emulator stands in for the board. Its figures are instruction counts, never time."""
+    """How an outside emulator stands in for the board. Its figures are instruction counts, never time.
+
+    `kept_memory` is the memory that can lie in a file, so that it outlives the emulator: the machine's main memory.
+    """
 
     program: str
     machine: str
     instructions_per_tick: float = Field(gt=0)
+    kept_memory: Region | None = None
+
+
+class Slots(FileValue):
+    """Where networks are installed over the wire: two slots of flash, and the RAM that the one in use may write.
+
+    `sector_bytes` are erased at once, `write_bytes` are written at once.
+    """
+
+    a: Region
+    b: Region
+    ram: Region
+    sector_bytes: int = Field(gt=0)
+    write_bytes: int = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _check_sectors(self) -> Self:
+        for name, slot in (("a", self.a), ("b", self.b)):
+            if slot.origin % self.sector_bytes or slot.length % self.sector_bytes:
+                raise ValueError(f"slot {name} does not begin and end at a sector of {self.sector_bytes:,} bytes")
+        if self.a.overlaps(self.b):
+            raise ValueError("the slots overlap")
+        return self
 
 
 UsbId = Annotated[str, Field(pattern="^[0-9a-f]{4}:[0-9a-f]{4}$")]
@@ -76,6 +116,19 @@ class Usb(FileValue):
     ids: tuple[UsbId, ...] = ()
 
 
+class Chip(FileValue):
+    """By what a chip is told from others of the same core: the word at `id_address`, masked, is one of `id_values`.
+
+    The address is one that a debug port can read: STM32's DBGMCU_IDCODE (its manual's "Debug MCU" section), nRF's
+    FICR INFO.PART. Where there is none, as under an emulator, the core's own CPUID must do.
+    """
+
+    family: str
+    id_address: int | None = Field(default=None, ge=0, multiple_of=4)
+    id_mask: int = Field(default=0xFFFF_FFFF, gt=0, le=0xFFFF_FFFF)
+    id_values: tuple[int, ...] = ()
+
+
 class Target(FileValue):
     """A device: what it computes with, what memory it has, how it is built for and reached.
 
@@ -83,6 +136,9 @@ class Target(FileValue):
     (modules of measure/meters/) its power may be read. `exact_float` keeps float networks within 1e-5 of ONNX Runtime:
     no Winograd convolutions, with which they are within 1e-3. `pin` keeps each thread on a core of its own. `baud` is
     the rate of the serial line that the firmware speaks on.
+
+    `flasher` (a module of deploy/flashers/) writes its firmware when none is asked for; `probe` holds, by flasher, what
+    that must be told: `[probe.openocd] config = "board/st_nucleo_l4.cfg"`. `chip` is what it must find there.
     """
 
     name: str
@@ -104,8 +160,12 @@ class Target(FileValue):
     exact_float: bool = False
     toolchain: Toolchain
     emulator: Emulator | None = None
+    slots: Slots | None = None
     baud: int = Field(default=115_200, gt=0)
     usb: Usb = Usb()
+    flasher: str | None = None
+    probe: dict[str, dict[str, Scalar]] = {}
+    chip: Chip | None = None
 
     @property
     def channel_multiple(self) -> int:
@@ -121,6 +181,19 @@ class Target(FileValue):
     def ram_limit_bytes(self) -> int | None:
         """The RAM that data, arena and stack may fill, or None when it is not limited."""
         return self.budget.ram_bytes or (self.memory.ram.length if self.memory else self.ram_bytes)
+
+    def with_slots(self) -> Target:
+        """The same device as a firmware with slots sees it: its flash and RAM end where those of the slots begin.
+
+        Raises ConfigError when the profile has no slots.
+        """
+        if self.slots is None or self.memory is None:
+            raise ConfigError(
+                f"the target {self.name} has no slots",
+                hint="its profile needs a [slots] table: regions a, b and ram, sector_bytes, write_bytes",
+            )
+        flash = self.memory.flash.before(self.slots.a, self.slots.b)
+        return self.model_copy(update={"memory": Memory(flash=flash, ram=self.memory.ram.before(self.slots.ram))})
 
 
 def folder() -> Path:
