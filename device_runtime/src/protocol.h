@@ -41,7 +41,13 @@ _Static_assert(EDGERT_LEAST_PAYLOAD <= EDGERT_MAX_PAYLOAD && EDGERT_MAX_PAYLOAD 
     X(SENSORS, 8) \
     X(FAULT, 9) \
     X(RESET, 10) \
-    X(THREADS, 11)
+    X(THREADS, 11) \
+    X(SLOT_INFO, 12) \
+    X(SLOT_BEGIN, 13) \
+    X(SLOT_WRITE, 14) \
+    X(SLOT_FINISH, 15) \
+    X(SLOT_CONFIRM, 16) \
+    X(SLOT_REVERT, 17)
 
 #define EDGERT_STATUSES(X) \
     X(OK, 0) \
@@ -51,13 +57,35 @@ _Static_assert(EDGERT_LEAST_PAYLOAD <= EDGERT_MAX_PAYLOAD && EDGERT_MAX_PAYLOAD 
     X(BAD_INDEX, 4) \
     X(BAD_RANGE, 5) \
     X(BAD_COUNT, 6) \
-    X(UNSUPPORTED, 7)
+    X(UNSUPPORTED, 7) \
+    X(SLOT_ON_TRIAL, 8) \
+    X(SLOT_BAD_HEADER, 9) \
+    X(SLOT_WRONG_VERSION, 10) \
+    X(SLOT_BAD_SIZE, 11) \
+    X(SLOT_WRONG_ADDRESS, 12) \
+    X(SLOT_BAD_ENTRY, 13) \
+    X(SLOT_WRONG_RAM, 14) \
+    X(SLOT_WRONG_TARGET, 15) \
+    X(SLOT_BAD_SIGNATURE, 16) \
+    X(SLOT_NOT_BEGUN, 17) \
+    X(SLOT_BAD_HASH, 18) \
+    X(SLOT_FLASH_FAILED, 19) \
+    X(SLOT_NOTHING, 20)
 
 #define EDGERT_STATISTICS(X) \
     X(STACK_BYTES, 1) \
     X(ARENA_BYTES, 2) \
     X(RESIDENT_BYTES, 3) \
     X(PROPORTIONAL_BYTES, 4)
+
+#define EDGERT_SLOT_STATES(X) \
+    X(EMPTY, 0) \
+    X(BEGUN, 1) \
+    X(INSTALLED, 2) \
+    X(TRIED, 3) \
+    X(CONFIRMED, 4) \
+    X(REJECTED, 5) \
+    X(DAMAGED, 6)
 
 #define EDGERT_FAULT_KINDS(X) \
     X(HARD, 1) \
@@ -74,9 +102,11 @@ _Static_assert(EDGERT_LEAST_PAYLOAD <= EDGERT_MAX_PAYLOAD && EDGERT_MAX_PAYLOAD 
 #define EDGERT_ENUM_STATISTIC(name, number) EDGERT_STATISTIC_##name = number,
 #define EDGERT_ENUM_FAULT(name, number) EDGERT_FAULT_##name = number,
 
+#define EDGERT_ENUM_SLOT_STATE(name, number) EDGERT_SLOT_STATE_##name = number,
 typedef enum { EDGERT_COMMANDS(EDGERT_ENUM_COMMAND) } edgert_command;
 typedef enum { EDGERT_STATUSES(EDGERT_ENUM_STATUS) } edgert_status;
 typedef enum { EDGERT_STATISTICS(EDGERT_ENUM_STATISTIC) } edgert_statistic;
 typedef enum { EDGERT_FAULT_KINDS(EDGERT_ENUM_FAULT) } edgert_fault_kind;
 
+typedef enum { EDGERT_SLOT_STATES(EDGERT_ENUM_SLOT_STATE) } edgert_slot_state;
 #endif

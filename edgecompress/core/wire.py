@@ -39,6 +39,12 @@ class Command(enum.IntEnum):
     FAULT = 9
     RESET = 10
     THREADS = 11
+    SLOT_INFO = 12
+    SLOT_BEGIN = 13
+    SLOT_WRITE = 14
+    SLOT_FINISH = 15
+    SLOT_CONFIRM = 16
+    SLOT_REVERT = 17
 
 
 class Status(enum.IntEnum):
@@ -52,6 +58,19 @@ class Status(enum.IntEnum):
     BAD_RANGE = 5
     BAD_COUNT = 6
     UNSUPPORTED = 7
+    SLOT_ON_TRIAL = 8
+    SLOT_BAD_HEADER = 9
+    SLOT_WRONG_VERSION = 10
+    SLOT_BAD_SIZE = 11
+    SLOT_WRONG_ADDRESS = 12
+    SLOT_BAD_ENTRY = 13
+    SLOT_WRONG_RAM = 14
+    SLOT_WRONG_TARGET = 15
+    SLOT_BAD_SIGNATURE = 16
+    SLOT_NOT_BEGUN = 17
+    SLOT_BAD_HASH = 18
+    SLOT_FLASH_FAILED = 19
+    SLOT_NOTHING = 20
 
 
 class Statistic(enum.IntEnum):
@@ -61,6 +80,18 @@ class Statistic(enum.IntEnum):
     ARENA_BYTES = 2
     RESIDENT_BYTES = 3
     PROPORTIONAL_BYTES = 4
+
+
+class SlotState(enum.IntEnum):
+    """What a model slot holds."""
+
+    EMPTY = 0
+    BEGUN = 1
+    INSTALLED = 2
+    TRIED = 3
+    CONFIRMED = 4
+    REJECTED = 5
+    DAMAGED = 6
 
 
 class FaultKind(enum.IntEnum):

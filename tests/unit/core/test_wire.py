@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgecompress.core import wire
-from edgecompress.core.wire import Command, FaultKind, Frame, Reader, Statistic, Status
+from edgecompress.core.wire import Command, FaultKind, Frame, Reader, SlotState, Statistic, Status
 
 ROOT = Path(__file__).parents[3]
 HEADER = (ROOT / "device_runtime" / "src" / "protocol.h").read_text()
@@ -34,7 +34,13 @@ def frames_of(data: bytes) -> list[Frame]:
 
 @pytest.mark.parametrize(
     ("kind", "table"),
-    [(Command, "COMMANDS"), (Status, "STATUSES"), (Statistic, "STATISTICS"), (FaultKind, "FAULT_KINDS")],
+    [
+        (Command, "COMMANDS"),
+        (Status, "STATUSES"),
+        (Statistic, "STATISTICS"),
+        (FaultKind, "FAULT_KINDS"),
+        (SlotState, "SLOT_STATES"),
+    ],
 )
 def test_the_enums_are_those_of_the_c_header(kind: type[enum.IntEnum], table: str) -> None:
     rows = re.search(rf"#define EDGERT_{table}\(X\)((?: *\\\n *X\(.*\))+)", HEADER)
@@ -44,7 +50,14 @@ def test_the_enums_are_those_of_the_c_header(kind: type[enum.IntEnum], table: st
 
 
 @pytest.mark.parametrize(
-    ("kind", "heading"), [(Command, "command"), (Status, "status"), (Statistic, "statistic"), (FaultKind, "kind")]
+    ("kind", "heading"),
+    [
+        (Command, "command"),
+        (Status, "status"),
+        (Statistic, "statistic"),
+        (FaultKind, "kind"),
+        (SlotState, "slot state"),
+    ],
 )
 def test_the_enums_are_those_of_the_document(kind: type[enum.IntEnum], heading: str) -> None:
     _, _, table = DOCUMENT.partition(f"| number | {heading} |")
