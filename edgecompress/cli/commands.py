@@ -13,6 +13,7 @@ import rich_click as click
 import edgecompress
 from edgecompress.cli.devices import devices_group
 from edgecompress.cli.doctor import doctor
+from edgecompress.cli.keys import keys_group
 from edgecompress.cli.methods import methods_group
 from edgecompress.core.errors import EdgecompressError, UsageError
 
@@ -293,6 +294,7 @@ def check(source: Path, target_name: str, optimize: Optimize, as_json: bool) -> 
 
 group.add_command(devices_group)
 group.add_command(doctor)
+group.add_command(keys_group)
 group.add_command(methods_group)
 
 
