@@ -28,6 +28,17 @@ bool edgert_port_proportional_bytes(uint64_t *bytes);
  * many. */
 bool edgert_port_use_threads(uint32_t count);
 
+/* Watch an inference: unless the watch is ended, or begun again, within EDGERT_WATCH_SECONDS, the port stores a fault of
+ * the kind WATCHDOG and starts anew. Nothing happens where a port has no watchdog. */
+#ifndef EDGERT_WATCH_SECONDS
+#define EDGERT_WATCH_SECONDS 60u
+#endif
+void edgert_port_watch(void);
+void edgert_port_watch_end(void);
+
+/* True when the board's own record of its last start says that a watchdog was the cause. */
+bool edgert_port_watchdog_fired(void);
+
 /* Start anew as after power-on, the fault record kept. Does not return. */
 _Noreturn void edgert_port_reset(void);
 

@@ -95,18 +95,20 @@ _Static_assert(EDGERT_LEAST_PAYLOAD <= EDGERT_MAX_PAYLOAD && EDGERT_MAX_PAYLOAD 
     X(ILLEGAL_INSTRUCTION, 5) \
     X(BAD_ADDRESS, 6) \
     X(ARITHMETIC, 7) \
-    X(ABORT, 8)
+    X(ABORT, 8) \
+    X(WATCHDOG, 9) \
+    X(RESET, 10)
 
 #define EDGERT_ENUM_COMMAND(name, number) EDGERT_COMMAND_##name = number,
 #define EDGERT_ENUM_STATUS(name, number) EDGERT_STATUS_##name = number,
 #define EDGERT_ENUM_STATISTIC(name, number) EDGERT_STATISTIC_##name = number,
+#define EDGERT_ENUM_SLOT_STATE(name, number) EDGERT_SLOT_STATE_##name = number,
 #define EDGERT_ENUM_FAULT(name, number) EDGERT_FAULT_##name = number,
 
-#define EDGERT_ENUM_SLOT_STATE(name, number) EDGERT_SLOT_STATE_##name = number,
 typedef enum { EDGERT_COMMANDS(EDGERT_ENUM_COMMAND) } edgert_command;
 typedef enum { EDGERT_STATUSES(EDGERT_ENUM_STATUS) } edgert_status;
 typedef enum { EDGERT_STATISTICS(EDGERT_ENUM_STATISTIC) } edgert_statistic;
+typedef enum { EDGERT_SLOT_STATES(EDGERT_ENUM_SLOT_STATE) } edgert_slot_state;
 typedef enum { EDGERT_FAULT_KINDS(EDGERT_ENUM_FAULT) } edgert_fault_kind;
 
-typedef enum { EDGERT_SLOT_STATES(EDGERT_ENUM_SLOT_STATE) } edgert_slot_state;
 #endif

@@ -135,13 +135,16 @@ static void run_layer(const edgert_network *network, uint32_t layer) {
 }
 
 static uint64_t timed_run(const edgert_network *network) {
+    edgert_port_watch();
     const uint64_t start = edgert_port_ticks();
     edgert_window_open();
     for (uint32_t layer = 0u; layer < network->layers; ++layer) {
         run_layer(network, layer);
     }
     edgert_window_close();
-    return edgert_port_ticks() - start;
+    const uint64_t ticks = edgert_port_ticks() - start;
+    edgert_port_watch_end();
+    return ticks;
 }
 
 static edgert_status run(const exchange *x) {
@@ -167,6 +170,7 @@ static edgert_status profile(const exchange *x) {
     if (first >= x->network->layers) {
         return EDGERT_STATUS_BAD_INDEX;
     }
+    edgert_port_watch();
     for (uint32_t layer = 0u; layer < x->network->layers; ++layer) {
         const uint64_t start = edgert_port_ticks();
         run_layer(x->network, layer);
@@ -175,6 +179,7 @@ static edgert_status profile(const exchange *x) {
             edgert_frame_add(x->answer, ticks, 8u);
         }
     }
+    edgert_port_watch_end();
     return EDGERT_STATUS_OK;
 }
 
@@ -204,6 +209,15 @@ static edgert_status sensors(const exchange *x) {
     return EDGERT_STATUS_UNSUPPORTED;
 }
 
+static void add_registers(edgert_frame *frame, const edgert_fault_record *record) {
+    const uint32_t told =
+        record->registers_told < EDGERT_FAULT_REGISTERS ? record->registers_told : EDGERT_FAULT_REGISTERS;
+    edgert_frame_add(frame, told, 4u);
+    for (uint32_t i = 0u; i < told; ++i) {
+        edgert_frame_add(frame, record->registers[i], 4u);
+    }
+}
+
 /* Tell the fault record, or nothing when there is none; the byte 1 clears it afterwards. */
 static edgert_status fault(const exchange *x) {
     if (x->payload_bytes != 1u) {
@@ -216,6 +230,10 @@ static edgert_status fault(const exchange *x) {
         edgert_frame_add(x->answer, record->detail, 4u);
         edgert_frame_add(x->answer, record->pc, 8u);
         edgert_frame_add(x->answer, record->address, 8u);
+        edgert_frame_add(x->answer, record->hard_status, 4u);
+        edgert_frame_add(x->answer, record->program, 4u);
+        edgert_frame_add(x->answer, record->stack_bytes, 4u);
+        add_registers(x->answer, record);
     }
     if (x->payload[0] == 1u) {
         edgert_fault_clear();
@@ -253,8 +271,8 @@ static command_function function_of(uint8_t command) {
     case EDGERT_COMMAND_FAULT: return fault;
     case EDGERT_COMMAND_RESET: return reset;
     case EDGERT_COMMAND_THREADS: return threads;
+    default: return NULL;
     }
-    return NULL;
 }
 
 static edgert_status execute(const edgert_network *network, const edgert_frame *request) {
@@ -286,6 +304,7 @@ void edgert_serve(const edgert_network *network) {
     uint8_t byte = 0u;
     in_session = false;
     reset_asked = false;
+    edgert_fault_begin(network->build_id, edgert_port_watchdog_fired());
     edgert_receiver_start(&receiver);
     while (edgert_port_read(&byte)) {
         if (!edgert_receiver_take(&receiver, byte)) {

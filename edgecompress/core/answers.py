@@ -61,13 +61,21 @@ class Stats:
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """A fault record. `detail` is the core's or system's status: CFSR on Cortex-M, the signal's number on POSIX."""
+    """A fault record. `detail` is the core's or system's status: CFSR on Cortex-M, the signal's number on POSIX.
+
+    `program` is the beginning of the build id of the network that ran, 8 hex digits. `registers` are r0 to r12, sp, lr
+    and xPSR of a Cortex-M, or none; `stack_bytes` what the stack had taken, None where nobody knows.
+    """
 
     kind: str
     layer: int | None
     detail: int
     pc: int
     address: int
+    hard_status: int = 0
+    program: str = ""
+    stack_bytes: int | None = None
+    registers: tuple[int, ...] = ()
 
 
 class _Cursor:
@@ -165,12 +173,25 @@ def read_fault(payload: bytes) -> Fault | None:
     """Read FAULT's answer; None when there is no record."""
     if not payload:
         return None
-    kind, layer, detail, pc, address = _Cursor("FAULT", payload).take("IIIQQ")
-    known = kind in set(FaultKind)
+    cursor = _Cursor("FAULT", payload)
+    kind, layer, detail, pc, address = cursor.take("IIIQQ")
+    hard_status, program, stack_bytes, registers = cursor.take("I4sII")
     return Fault(
-        kind=f"{FaultKind(kind).name.replace('_', ' ').lower()} fault" if known else f"fault {kind}",
+        kind=_kind(kind),
         layer=None if layer == wire.NO_LAYER else layer,
         detail=detail,
         pc=pc,
         address=address,
+        hard_status=hard_status,
+        program=program.hex(),
+        stack_bytes=stack_bytes or None,
+        registers=cursor.take(f"{registers}I"),
     )
+
+
+def _kind(number: int) -> str:
+    if number not in set(FaultKind):
+        return f"fault {number}"
+    if number == FaultKind.RESET:
+        return "a reset"
+    return f"{FaultKind(number).name.replace('_', ' ').lower()} fault"

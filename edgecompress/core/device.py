@@ -7,13 +7,13 @@ import struct
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
 import numpy as np
 
-from edgecompress.core import answers, wire
+from edgecompress.core import answers, fault_text, wire
 from edgecompress.core.answers import DeviceInfo, Fault, Stats
 from edgecompress.core.board import Board
 from edgecompress.core.bundle import Bundle
@@ -191,18 +191,12 @@ class Device:
             fault = answers.read_fault(session.ask(Command.FAULT, b"\0"))
         if fault is None:
             return UnreachableError(error.message, hint="it left no fault record: was it reset, or its power cut?")
-        return UnreachableError(
-            f"{self.description} stopped with {self._describe_fault(fault)}",
-            hint="compile again; if it happens again, this is a bug in the generated code or too small a stack",
+        stopped = UnreachableError(
+            f"{self.description} stopped with {fault_text.describe(fault, self._bundle)}",
+            hint=fault_text.advise(fault),
         )
-
-    def _describe_fault(self, fault: Fault) -> str:
-        layers = self._bundle.manifest.layers if self._bundle else ()
-        where = "outside of the network"
-        if fault.layer is not None:
-            name = f" ({layers[fault.layer].name})" if fault.layer < len(layers) else ""
-            where = f"in layer {fault.layer}{name}"
-        return f"{fault.kind} {where}, at pc {fault.pc:#x}, address {fault.address:#x}, status {fault.detail:#x}"
+        stopped.figures["fault"] = asdict(fault)
+        return stopped
 
     def _meet(self, bundle: Bundle) -> DeviceInfo:
         hello = answers.read_hello(self._open_session().greet())
@@ -249,7 +243,7 @@ class Device:
     def _forget_old_fault(self) -> None:
         fault = answers.read_fault(self._ask(Command.FAULT, b"\1"))
         if fault is not None:
-            logger.warning("%s had stopped before: %s", self.description, self._describe_fault(fault))
+            logger.warning("%s had stopped before: %s", self.description, fault_text.describe(fault, self._bundle))
 
     def _verify(self, bundle: Bundle, progress: Progress) -> None:
         inputs, expected = bundle.vectors()

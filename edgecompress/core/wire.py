@@ -105,6 +105,8 @@ class FaultKind(enum.IntEnum):
     BAD_ADDRESS = 6
     ARITHMETIC = 7
     ABORT = 8
+    WATCHDOG = 9
+    RESET = 10
 
 
 @dataclass(frozen=True, kw_only=True)

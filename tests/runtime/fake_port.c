@@ -72,6 +72,18 @@ bool edgert_port_use_threads(uint32_t count) {
     return true;
 }
 
+void edgert_port_watch(void) {
+    port.watches += 1u;
+}
+
+void edgert_port_watch_end(void) {
+    port.watches_ended += 1u;
+}
+
+bool edgert_port_watchdog_fired(void) {
+    return port.watchdog_fired;
+}
+
 _Noreturn void edgert_port_reset(void) {
     longjmp(port.on_reset, 1);
 }

@@ -18,6 +18,9 @@ typedef struct {
     uint64_t ticks;
     bool is_process; /* has resident memory instead of a painted stack */
     uint32_t threads;
+    uint32_t watches;
+    uint32_t watches_ended;
+    bool watchdog_fired;
     jmp_buf on_reset;
 } fake_port;
 

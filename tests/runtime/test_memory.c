@@ -61,6 +61,39 @@ static void random_memory_is_no_record(void) {
     CHECK(edgert_fault_find() == NULL);
 }
 
+static const uint8_t build_id[16] = {1u, 2u, 3u, 4u};
+
+static void a_reset_in_a_layer_leaves_a_record(void) {
+    edgert_fault_clear();
+    edgert_fault_begin(build_id, false);
+    CHECK(edgert_fault_find() == NULL);
+    edgert_current_layer = 5u;
+    edgert_fault_begin(build_id, false);
+    const edgert_fault_record *record = edgert_fault_find();
+    CHECK(record != NULL && record->kind == EDGERT_FAULT_RESET && record->layer == 5u);
+    CHECK(record != NULL && record->program == 0x04030201u);
+    CHECK(edgert_current_layer == EDGERT_NO_LAYER);
+}
+
+static void a_reset_by_the_watchdog_says_so(void) {
+    edgert_fault_clear();
+    edgert_fault_begin(build_id, false);
+    edgert_current_layer = 2u;
+    edgert_fault_begin(build_id, true);
+    const edgert_fault_record *record = edgert_fault_find();
+    CHECK(record != NULL && record->kind == EDGERT_FAULT_WATCHDOG && record->layer == 2u);
+}
+
+static void a_fault_is_not_taken_for_a_reset(void) {
+    edgert_fault_clear();
+    edgert_fault_begin(build_id, false);
+    edgert_current_layer = 2u;
+    edgert_fault_store(EDGERT_FAULT_BUS, 1u, 2u, 3u);
+    edgert_fault_begin(build_id, false);
+    CHECK(edgert_fault_find() != NULL && edgert_fault_find()->kind == EDGERT_FAULT_BUS);
+    edgert_fault_clear();
+}
+
 int main(void) {
     RUN_TEST(an_untouched_stack_is_unused);
     RUN_TEST(use_counts_from_the_lowest_word_that_changed);
@@ -70,5 +103,8 @@ int main(void) {
     RUN_TEST(a_cleared_record_is_gone);
     RUN_TEST(a_damaged_record_is_none);
     RUN_TEST(random_memory_is_no_record);
+    RUN_TEST(a_reset_in_a_layer_leaves_a_record);
+    RUN_TEST(a_reset_by_the_watchdog_says_so);
+    RUN_TEST(a_fault_is_not_taken_for_a_reset);
     return TEST_RESULT;
 }

@@ -306,12 +306,35 @@ static void a_fault_record_is_told_until_it_is_cleared(void) {
     edgert_fault_store(EDGERT_FAULT_BUS, 0x10u, 0x20u, 0x30u);
     edgert_current_layer = EDGERT_NO_LAYER;
     CHECK(status_for(EDGERT_COMMAND_FAULT, (uint8_t[]){0u}, 1u) == EDGERT_STATUS_OK);
-    CHECK(last_answer()->payload_bytes == 28u);
+    CHECK(last_answer()->payload_bytes == 44u);
     CHECK(edgert_get(&edgert_frame_payload(last_answer())[4], 4u) == 3u);
     CHECK(status_for(EDGERT_COMMAND_FAULT, (uint8_t[]){1u}, 1u) == EDGERT_STATUS_OK);
-    CHECK(last_answer()->payload_bytes == 28u);
+    CHECK(last_answer()->payload_bytes == 44u);
     CHECK(status_for(EDGERT_COMMAND_FAULT, (uint8_t[]){0u}, 1u) == EDGERT_STATUS_OK);
     CHECK(last_answer()->payload_bytes == 0u);
+}
+
+static void a_record_tells_the_registers_and_the_program(void) {
+    edgert_fault_record told = {.kind = EDGERT_FAULT_HARD, .hard_status = 7u, .stack_bytes = 99u, .registers_told = 2u};
+    told.registers[1] = 0xABCDu;
+    edgert_fault_begin(network.build_id, false);
+    edgert_fault_keep(&told);
+    CHECK(status_for(EDGERT_COMMAND_FAULT, (uint8_t[]){1u}, 1u) == EDGERT_STATUS_OK);
+    const uint8_t *answer = edgert_frame_payload(last_answer());
+    CHECK(last_answer()->payload_bytes == 52u);
+    CHECK(edgert_get(&answer[28], 4u) == 7u);
+    CHECK(edgert_get(&answer[32], 4u) == edgert_get(network.build_id, 4u));
+    CHECK(edgert_get(&answer[36], 4u) == 99u);
+    CHECK(edgert_get(&answer[40], 4u) == 2u);
+    CHECK(edgert_get(&answer[48], 4u) == 0xABCDu);
+}
+
+static void every_inference_is_watched(void) {
+    port.watches = 0u;
+    port.watches_ended = 0u;
+    CHECK(status_for(EDGERT_COMMAND_RUN, (uint8_t[]){3u, 0u, 0u, 0u}, 4u) == EDGERT_STATUS_OK);
+    CHECK(status_for(EDGERT_COMMAND_PROFILE, (uint8_t[]){0u, 0u, 0u, 0u}, 4u) == EDGERT_STATUS_OK);
+    CHECK(port.watches == 4u && port.watches_ended == 4u);
 }
 
 static void reset_is_answered_before_it_happens(void) {
@@ -366,6 +389,8 @@ int main(void) {
     RUN_TEST(there_are_no_sensors);
     RUN_TEST(threads_are_as_many_as_the_port_has);
     RUN_TEST(a_fault_record_is_told_until_it_is_cleared);
+    RUN_TEST(a_record_tells_the_registers_and_the_program);
+    RUN_TEST(every_inference_is_watched);
     RUN_TEST(reset_is_answered_before_it_happens);
     RUN_TEST(random_requests_do_no_harm);
     return TEST_RESULT;

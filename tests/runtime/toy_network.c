@@ -3,8 +3,8 @@
  * input  int8 (1, TOY_WIDTH)   layer 0: absolute value, saturated   layer 1: sum of each quarter, saturated
  * output int8 (1, 4)
  *
- * TOY_FAULT 1 plants a call of NULL, 2 an undefined instruction, 3 a read far outside of memory, 4 an endless recursion, all
- * in layer 1. TOY_SPIN makes layer 1 spin that many turns of a loop, on Arm of two instructions.
+ * TOY_FAULT 1 plants a call of NULL, 2 an undefined instruction, 3 a read far outside of memory, 4 an endless recursion, 5 an
+ * endless loop, all in layer 1. TOY_SPIN makes layer 1 spin that many turns of a loop, on Arm of two instructions.
  */
 #include <stddef.h>
 
@@ -84,6 +84,9 @@ static void fail(void) {
 #elif TOY_FAULT == 4
     volatile uint32_t depth = 0u;
     (void)descend(&depth);
+#elif TOY_FAULT == 5
+    for (volatile uint32_t turns = 0u;; ++turns) {
+    }
 #endif
 }
 

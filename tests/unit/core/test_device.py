@@ -474,8 +474,13 @@ def test_a_device_that_falls_silent_in_a_run_is_reported(bundle: Bundle) -> None
     assert error.message == "no answer to RUN from the fake board within 120 s"
 
 
+def fault_record(*told: int) -> bytes:
+    """Kind, layer, detail, pc and address of a device that knows no more."""
+    return struct.pack("<IIIQQ", *told) + struct.pack("<I4sII", 0, BUILD_ID[:4], 0, 0)
+
+
 def test_a_restart_with_a_fault_record_names_the_layer(bundle: Bundle) -> None:
-    record = struct.pack("<IIIQQ", wire.FaultKind.USAGE, 12, 0x20000, 0x1234, 0)
+    record = fault_record(wire.FaultKind.USAGE, 12, 0x20000, 0x1234, 0)
     error = refusal(FaultyBoard(record), bundle)
     assert isinstance(error, UnreachableError)
     assert error.message == (
@@ -492,7 +497,7 @@ def test_a_restart_without_a_fault_record_says_so(bundle: Bundle) -> None:
 
 def test_an_old_fault_record_is_logged_and_cleared(bundle: Bundle, caplog: pytest.LogCaptureFixture) -> None:
     board = FakeBoard()
-    board.fault = struct.pack("<IIIQQ", wire.FaultKind.BUS, wire.NO_LAYER, 1, 2, 3)
+    board.fault = fault_record(wire.FaultKind.BUS, wire.NO_LAYER, 1, 2, 3)
     device = installed(board, bundle)
     assert device.read_fault() is None
     assert caplog.messages == [
