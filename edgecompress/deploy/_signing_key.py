@@ -70,7 +70,7 @@ def create(path: Path, passphrase: str | None, *, replace: bool) -> PublicKey:
 def load(path: Path, ask: Ask) -> SigningKey:
     """Read a key; `ask` is called when it has a passphrase.
 
-    Raises ConfigError when the file is not there, may be read by others or holds anything else, or for a wrong passphrase.
+    Raises ConfigError for a file that is not there, may be read by others or is no such key, or for a wrong passphrase.
     """
     text = _read_secret(path)
     try:
