@@ -131,24 +131,23 @@ def _applied(model: Model, step: Step, seed: int) -> Model:
 
 
 def _on_device(model: Model, case: Case, folder: Path) -> tuple[OnDevice | None, str | None]:
-    integer = model if model.is_quantized else _applied(model, INT8, 0)
-    board = target.load(TARGET)
-    with _saved(integer, folder) as path:
-        try:
-            bundle_folder = folder / "bundle"
-            samples = train.samples().evaluation
-            bundle = compiler.build(models.load(path), board, bundle_folder, samples=samples, optimize=case.optimize)
-        except EdgecompressError as error:
-            return None, error.message.splitlines()[0]
-        evidence = Evidence(model=integer, baseline=integer, evaluation=samples, repeat=1)
-        with qemu.connect(board, None) as device:
-            device.install(bundle)
-            found = {
-                metric.metric: metric.value
-                for module in (memory, latency, accuracy)
-                for metric in module.read(device, bundle, evidence).metrics
-                if metric.stage in (None, "device")
-            }
+    board, samples = target.load(TARGET), train.samples().evaluation
+    try:
+        integer = model if model.is_quantized else _applied(model, INT8, 0)
+        with _saved(integer, folder) as path:
+            given, bundle_folder = models.load(path), folder / "bundle"
+            bundle = compiler.build(given, board, bundle_folder, samples=samples, optimize=case.optimize)
+    except EdgecompressError as error:
+        return None, error.message.splitlines()[0]
+    evidence = Evidence(model=integer, baseline=integer, evaluation=samples, repeat=1)
+    with qemu.connect(board, None) as device:
+        device.install(bundle)
+        found = {
+            metric.metric: metric.value
+            for module in (memory, latency, accuracy)
+            for metric in module.read(device, bundle, evidence).metrics
+            if metric.stage in (None, "device")
+        }
     sizes = bundle.manifest.sizes
     return OnDevice(
         flash_bytes=int(found["flash_bytes"] or 0),
