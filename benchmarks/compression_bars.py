@@ -75,7 +75,7 @@ def _codebook(found: dict[tuple[str, str], Figures]) -> Iterator[Bar]:
     pairs = [
         (one.weight_bytes, other.weight_bytes)
         for one, other in zip(shared.device.layers, int8.device.layers, strict=True)
-        if one.kernel.startswith("codebook")
+        if "codebook_" in one.kernel
     ]
     more_code = shared.device.code_bytes - int8.device.code_bytes
     share = (sum(one for one, _ in pairs) + more_code) / max(1, sum(other for _, other in pairs))

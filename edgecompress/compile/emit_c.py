@@ -9,6 +9,7 @@ from edgecompress.compile import (
     c_dsp,
     c_dsp_depthwise,
     c_dsp_multiply,
+    c_exits,
     c_math,
     c_mve,
     c_neon,
@@ -21,6 +22,7 @@ from edgecompress.compile import (
     chain,
     codebook,
     narrow,
+    part_tables,
     threads,
 )
 from edgecompress.compile.emit_weights import constant_names
@@ -103,7 +105,7 @@ def _model_source(program: Program, kernels: Mapping[str, CKernel], arena: Arena
     functions = "\n".join(kernels[name].source for name in dict.fromkeys(names))
     functions = c_dsp_depthwise.definitions(functions) + c_dsp_multiply.definitions(functions) + functions
     functions = c_thumb.definitions(functions) + c_sparse.definitions(functions) + functions
-    functions = codebook.definitions(functions) + functions
+    functions = codebook.definitions(functions) + part_tables.definitions(functions) + functions
     functions = narrow.definitions(functions) + chain.definitions(functions) + functions
     functions = c_winograd.definitions(functions) + functions
     functions = c_text.definitions(threads.DEFINITIONS, functions) + c_vector_math.definitions(functions) + functions
@@ -135,8 +137,10 @@ static void *at(uint32_t offset) {{
   return model_arena + offset;
 }}
 
+{c_exits.state(program)}\
 /* Never inlined into model_run: its code would be there twice. */
 __attribute__((noinline)) void model_run_layer(uint32_t layer) {{
+{c_exits.guard(program)}\
   switch (layer) {{
 {layers}  }}
 }}
@@ -156,12 +160,15 @@ def _layer_case(program: Program, number: int, kernel: CKernel, arena: Arena, co
     spaces = [workspace_name(number, i) for i in range(len(kernel.workspaces))]
     pointers = [constants.get(name) or f"at({offsets[name]})" for name in (*call.arguments, call.output)]
     words = [*pointers, *map(c_text.integer_literal, call.scalars), *(f"at({offsets[name]})" for name in spaces)]
+    statement = f"{call.kernel}({', '.join(words)});"
+    if call.condition is not None:
+        statement = c_exits.conditional(program, number, f"at({offsets[call.condition]})", statement)
     return f"""\
     /* Layer {number}, {c_text.comment(call.name)}: {c_text.comment(call.op)}
      * ONNX {c_text.comment(", ".join(call.onnx_nodes)) or "none"}
 {_describe_places(program, call, spaces, arena)}     */
     case {number}:
-      {call.kernel}({", ".join(words)});
+      {statement}
       break;
 """
 
@@ -173,7 +180,7 @@ def _describe_places(program: Program, call: Call, spaces: list[str], arena: Are
     }
     known |= {name: f"{tensor.dtype} {describe_shape(tensor.shape)}" for name, tensor in program.tensors.items()}
     places = {placement.name: placement for placement in arena.placements}
-    roles = [("in", name) for name in call.arguments if name in places]
+    roles = [("in", name) for name in call.reads if name in places]
     roles += [("out", call.output), *(("scratch", name) for name in spaces)]
     lines = ""
     for role, name in roles:

@@ -1,9 +1,8 @@
 """Layers that take less flash: a C function that calls a kernel for one part of the output channels after the other.
 
-Before a part is computed, what its kernel reads is written into RAM: the table of (bias, multiplier, shift), where all
-outputs have one multiplier and shift and only the biases lie in flash; and the weights, where they are packed
-(narrow.py, codebook.py). Where an image has several pixels, a part of their channels is written apart, then between
-the others.
+Before a part is computed, what its kernel reads is written into RAM: the table of (bias, multiplier, shift), where it
+lies shorter in flash (part_tables.py); and the weights, where they are packed (narrow.py, codebook.py). Where an image
+has several pixels, a part of their channels is written apart, then between the others.
 """
 
 from __future__ import annotations
@@ -14,17 +13,8 @@ from dataclasses import dataclass
 from edgecompress.compile import c_text
 from edgecompress.compile.codebook import Indices
 from edgecompress.compile.narrow import Blocks
+from edgecompress.compile.part_tables import COLUMNS, PartTable
 from edgecompress.compile.program import CKernel
-
-COLUMNS = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class OneScale:
-    """A table that is written for each part, row by row (`by_row`) or column by column."""
-
-    by_row: bool
-
 
 Packing = Blocks | Indices
 """How weights lie in flash: what a function takes in their place, the RAM it needs, the C that unpacks them."""
@@ -34,7 +24,8 @@ Packing = Blocks | Indices
 class Parts:
     """How outputs are cut for `kernel`, which reads `table_words` and `weights_bytes`, and makes `outputs`.
 
-    `packing` says how the weights are unpacked first. The image that comes out has `pixels`.
+    `table` says how the table is written first, `packing` how the weights are unpacked. The image that comes out has
+    `pixels`.
     """
 
     kernel: str
@@ -42,14 +33,14 @@ class Parts:
     outputs: int
     table_words: int
     weights_bytes: int
-    one_scale: OneScale | None = None
+    table: PartTable | None = None
     packing: Packing | None = None
     pixels: int = 1
 
     @property
     def name(self) -> str:
         """The name of the function that goes through the parts, with all that it depends on."""
-        words = [*(["one_scale"] if self.one_scale else []), *([self.packing.word] if self.packing else [])]
+        words = [each.word for each in (self.table, self.packing) if each]
         return "_".join([*words, self.kernel, f"x{self.count}"])
 
     @property
@@ -65,7 +56,7 @@ class Parts:
     @property
     def workspaces(self) -> dict[str, int]:
         """What the function needs in RAM beside what the kernel does: declaration and bytes."""
-        table = {"int32_t *table": self.table_words * 4} if self.one_scale else {}
+        table = {"int32_t *table": self.table_words * 4} if self.table else {}
         apart = {"int8_t *apart": self.apart_bytes} if self.apart_bytes else {}
         return {**table, **(self.packing.workspaces if self.packing else {}), **apart}
 
@@ -82,9 +73,9 @@ class Parts:
 def _wrap(parts: Parts, kernel: CKernel) -> CKernel:
     source = (
         f"{c_text.wrapped(f'KERNEL void {parts.name}(', _parameters(parts, kernel))}) {{\n"
-        f"{_fill_table(parts)}{parts.packing.begin() if parts.packing else ''}"
+        f"{parts.table.begin(parts.rows) if parts.table else ''}{parts.packing.begin() if parts.packing else ''}"
         f"  for (uint32_t part = 0; part < {parts.count}u; ++part) {{\n"
-        f"{_write_biases(parts)}{parts.packing.unpack() if parts.packing else ''}"
+        f"{parts.table.write(parts.rows) if parts.table else ''}{parts.packing.unpack() if parts.packing else ''}"
         f"    {kernel.name}({', '.join(_arguments(parts, kernel))});\n"
         f"{_place_between(parts, kernel)}"
         "  }\n}\n"
@@ -94,15 +85,15 @@ def _wrap(parts: Parts, kernel: CKernel) -> CKernel:
 
 
 def _parameters(parts: Parts, kernel: CKernel) -> list[str]:
-    """Biases are in the table's place, what the packing reads in that of the weights.
+    """What the table is written from is in its place, what the packing reads in that of the weights.
 
-    Multiplier and shift follow the kernel's scalars; the workspaces of the function are the last ones.
+    The table's scalars follow the kernel's; the workspaces of the function are the last ones.
     """
     parameters = c_text.parameters(kernel.source)
-    if parts.one_scale:
+    if parts.table:
         scalars_end = len(parameters) - len(kernel.workspaces)
-        parameters[scalars_end:scalars_end] = ["int32_t multiplier", "int32_t shift"]
-        parameters[2] = "const int32_t *bias"
+        parameters[scalars_end:scalars_end] = parts.table.scalars
+        parameters[2] = parts.table.parameter
     if parts.packing:
         parameters[1:2] = parts.packing.parameters
     return [*parameters, *parts.workspaces]
@@ -116,7 +107,7 @@ def _arguments(parts: Parts, kernel: CKernel) -> list[str]:
         arguments[1] = f"(const {_weights_type(kernel)} *)weights"
     else:
         arguments[1] += f" + part * {parts.weights_bytes}u"
-    arguments[2] = "table" if parts.one_scale else f"{arguments[2]} + part * {parts.table_words}u"
+    arguments[2] = "table" if parts.table else f"{arguments[2]} + part * {parts.table_words}u"
     arguments[output] = "apart" if parts.apart_bytes else f"{arguments[output]} + part * {parts.outputs}u"
     return arguments
 
@@ -138,32 +129,6 @@ def _output(kernel: CKernel) -> int:
     """Which parameter the output is: the last pointer before the workspaces."""
     pointers = sum("*" in each for each in c_text.parameters(kernel.source))
     return pointers - len(kernel.workspaces) - 1
-
-
-def _place(parts: Parts, one_scale: OneScale, column: int) -> str:
-    """Where in the table row i has a column."""
-    return f"i * {COLUMNS}u + {column}u" if one_scale.by_row else f"i + {column * parts.rows}u"
-
-
-def _fill_table(parts: Parts) -> str:
-    if parts.one_scale is None:
-        return ""
-    return (
-        f"  for (uint32_t i = 0; i < {parts.rows}u; ++i) {{\n"
-        f"    table[{_place(parts, parts.one_scale, 1)}] = multiplier;\n"
-        f"    table[{_place(parts, parts.one_scale, 2)}] = shift;\n"
-        "  }\n"
-    )
-
-
-def _write_biases(parts: Parts) -> str:
-    if parts.one_scale is None:
-        return ""
-    return (
-        f"    for (uint32_t i = 0; i < {parts.rows}u; ++i) {{\n"
-        f"      table[{_place(parts, parts.one_scale, 0)}] = bias[part * {parts.rows}u + i];\n"
-        "    }\n"
-    )
 
 
 def _weights_type(kernel: CKernel) -> str:

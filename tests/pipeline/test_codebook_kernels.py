@@ -130,6 +130,7 @@ def test_indices_give_the_bytes_of_their_layers_definition(tmp_path: Path) -> No
     outputs = run_host_program(built, program.inputs, program.outputs, images)
 
     assert [call.name for call in program.calls if "codebook_" not in call.kernel] == []
+    assert {call.name.split("_")[0] for call in program.calls if "two_words_" in call.kernel} == set(FAMILIES)
     for each in everything:
         shape = each.inputs[0].shape[-3:]
         wanted = [int8_reference.apply(each, (image.reshape(shape),)) for image in images[each.inputs[0].name]]

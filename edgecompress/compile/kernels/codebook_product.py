@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from edgecompress.compile import codebook
 from edgecompress.compile.codebook import Indices
-from edgecompress.compile.kernels.cutting import Cut, constant_bytes, cut, equal_parts, one_scale
+from edgecompress.compile.kernels.cutting import Cut, constant_bytes, cut, equal_parts, one_scale, two_words_a_row
 from edgecompress.compile.kernels.product import Kernel, Product
-from edgecompress.compile.parts import OneScale, Parts
+from edgecompress.compile.part_tables import PartTable
+from edgecompress.compile.parts import Parts
 from edgecompress.core.values import Array
 
 LEAST_SAVING = 256
@@ -24,6 +25,8 @@ ROOM_OF_VECTOR = 3072
 """Bytes of RAM for the weights of a layer with one pixel: there, smaller parts cost nothing."""
 MOST_TRIED = 4
 """Sizes of a part that are tried: kernels of all parts must be one function."""
+LEAST_ROWS = 8
+"""Rows of a layer's table that are worth being shortened: each saves four bytes, and the call takes some."""
 BYTES_OF_TWO = 2
 """Neighbouring weights are unpacked in pairs of so many bytes."""
 
@@ -80,13 +83,15 @@ def _indexed(kernels: list[Kernel], parts: Parts) -> Cut | None:
         scalars=[*kernels[0].scalars, *scalars],
     )
     packing = Indices(bits=bits, weights_bytes=parts.weights_bytes, halfwords=kernels[0].halfwords)
-    return kernel, replace(parts, one_scale=layout, packing=packing)
+    return kernel, replace(parts, table=layout, packing=packing)
 
 
 def _as_int8(packed: codebook.Bytes) -> NDArray[np.int8]:
     return np.ascontiguousarray(packed).reshape(-1).view(np.int8)
 
 
-def _scaled(kernels: list[Kernel], parts: Parts) -> tuple[dict[str, Array], list[int], OneScale] | None:
-    """A table with one scale, where it is worth its writing: for one pixel."""
-    return one_scale(kernels) if parts.pixels == 1 else None
+def _scaled(kernels: list[Kernel], parts: Parts) -> tuple[dict[str, Array], list[int], PartTable] | None:
+    """A shorter table, where it is worth its writing: for one pixel, or where there are several rows."""
+    if parts.pixels == 1 and (scaled := one_scale(kernels)):
+        return scaled
+    return two_words_a_row(kernels) if parts.count * parts.rows >= LEAST_ROWS else None

@@ -6,12 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgecompress.compile.kernels.product import Kernel, Product
-from edgecompress.compile.parts import COLUMNS, OneScale, Parts
+from edgecompress.compile.part_tables import COLUMNS, OneScale, TwoWords, two_words
+from edgecompress.compile.parts import Parts
 from edgecompress.core.values import Array
 
 Cut = tuple[Kernel, Parts]
+ROWS_AND_COLUMNS = 2
+"""Axes of a table that no family packed."""
 
 
 def cut(product: Product, family: Callable[[Product], Kernel], outputs: int) -> tuple[list[Kernel], Parts] | None:
@@ -38,14 +42,23 @@ def equal_parts(outputs: int, most: int) -> list[int]:
 
 def one_scale(kernels: Sequence[Kernel]) -> tuple[dict[str, Array], list[int], OneScale] | None:
     """Say what is left of tables with one multiplier and shift: biases, the two scalars, and how a table lies."""
-    tables = [kernel.constants["table"] for kernel in kernels]
-    if COLUMNS not in tables[0].shape:  # the family itself keeps biases alone
+    found = _columns_of_parts(kernels)
+    if found is None:
         return None
-    by_row = tables[0].shape[-1] == COLUMNS
-    biases, *columns = (np.concatenate([_columns(table, by_row)[i] for table in tables]) for i in range(COLUMNS))
+    (biases, *columns), by_row = found
     if any(np.ptp(column) for column in columns):
         return None
-    return {"bias": biases}, [int(column[0]) for column in columns], OneScale(by_row=by_row)
+    bias = biases.astype(np.int32)
+    return {"bias": bias}, [int(column[0]) for column in columns], OneScale(by_row=by_row)
+
+
+def two_words_a_row(kernels: Sequence[Kernel]) -> tuple[dict[str, Array], list[int], TwoWords] | None:
+    """Say what is left of tables whose bias and shift are one word, that there are no scalars, and how a table lies."""
+    found = _columns_of_parts(kernels)
+    words = None if found is None else two_words(found[0])
+    if found is None or words is None:
+        return None
+    return {"table": words}, [], TwoWords(by_row=found[1])
 
 
 def constant_bytes(kernel: Kernel) -> int:
@@ -53,8 +66,18 @@ def constant_bytes(kernel: Kernel) -> int:
     return sum(values.nbytes for values in kernel.constants.values())
 
 
-def _columns(table: Array, by_row: bool) -> Array:
-    return table.reshape(-1, COLUMNS).T if by_row else table.reshape(COLUMNS, -1)
+def _columns_of_parts(kernels: Sequence[Kernel]) -> tuple[NDArray[np.int64], bool] | None:
+    """Give biases, multipliers and shifts of all parts, and whether a table lies row by row.
+
+    None where a family itself keeps biases alone, or packs its table.
+    """
+    tables = [kernel.constants["table"] for kernel in kernels]
+    shape = tables[0].shape
+    if len(shape) != ROWS_AND_COLUMNS or COLUMNS not in shape or tables[0].dtype != np.int32:
+        return None
+    by_row = shape[-1] == COLUMNS
+    columns = [table.T if by_row else table for table in tables]
+    return np.concatenate(columns, axis=1).astype(np.int64), by_row
 
 
 def _part(product: Product, first: int, count: int) -> Product:

@@ -54,7 +54,7 @@ def _with_one_scale(product: Product, family: Callable[[Product], Kernel]) -> Cu
     constants, scalars, layout = table
     weights = np.concatenate([kernel.constants["weights"].reshape(-1) for kernel in kernels])
     kernel = replace(kernels[0], constants={"weights": weights, **constants}, scalars=[*kernels[0].scalars, *scalars])
-    return kernel, replace(parts, one_scale=layout)
+    return kernel, replace(parts, table=layout)
 
 
 def _packed(product: Product, family: Callable[[Product], Kernel]) -> Cut | None:
@@ -69,7 +69,7 @@ def _packed(product: Product, family: Callable[[Product], Kernel]) -> Cut | None
     weights = {"weights": np.concatenate([*words, END]), "heads": np.concatenate(heads)}
     kernel = replace(kernels[0], constants={**weights, **constants}, scalars=[*kernels[0].scalars, *scalars])
     ctype = c_text.TYPES[str(kernels[0].constants["weights"].dtype)]
-    return kernel, replace(parts, one_scale=layout, packing=Blocks(weights_bytes=parts.weights_bytes, ctype=ctype))
+    return kernel, replace(parts, table=layout, packing=Blocks(weights_bytes=parts.weights_bytes, ctype=ctype))
 
 
 def _largest(product: Product, family: Callable[[Product], Kernel], most: int) -> tuple[list[Kernel], Parts] | None:

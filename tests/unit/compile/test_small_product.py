@@ -10,7 +10,7 @@ from edgecompress.compile import narrow, quantized
 from edgecompress.compile.kernels import epilogue, families, small_product
 from edgecompress.compile.kernels.product import Kernel, Product
 from edgecompress.compile.kernels.window import Window
-from edgecompress.compile.parts import OneScale
+from edgecompress.compile.part_tables import OneScale
 from edgecompress.compile.program import CKernel
 
 
@@ -44,7 +44,7 @@ def test_outputs_are_cut_into_equal_parts_with_a_bias_each() -> None:
     assert found is not None
     kernel, parts = found
     assert (parts.count, parts.outputs, parts.rows, parts.weights_bytes) == (4, 80, 80, 80 * 16)
-    assert (parts.one_scale, parts.packing) == (OneScale(by_row=True), None)
+    assert (parts.table, parts.packing) == (OneScale(by_row=True), None)
     assert kernel.constants["bias"].tolist() == generic(product).constants["table"][:, 0].tolist()
     assert kernel.constants["weights"].tobytes() == generic(product).constants["weights"].tobytes()
     assert kernel.scalars[-2:] == generic(product).constants["table"][0, 1:].tolist()
@@ -60,7 +60,7 @@ def test_a_table_by_columns_gives_its_biases_too() -> None:
     )
 
     assert found is not None
-    assert found[1].one_scale == OneScale(by_row=False)
+    assert found[1].table == OneScale(by_row=False)
     assert found[0].constants["bias"].tolist() == table[0].tolist()
 
 
@@ -114,7 +114,7 @@ def test_small_weights_of_several_scales_are_packed_and_keep_their_table() -> No
 
     assert found is not None
     kernel, parts = found
-    assert (parts.one_scale, parts.packing, parts.table_words) == (None, narrow.Blocks(weights_bytes=2048), 48)
+    assert (parts.table, parts.packing, parts.table_words) == (None, narrow.Blocks(weights_bytes=2048), 48)
     assert kernel.constants["table"].tobytes() == generic(product).constants["table"].tobytes()
 
 
