@@ -29,6 +29,8 @@ CFSR_CAUSES = {
 """Bits of the Configurable Fault Status Register: Armv8-M Architecture Reference Manual, D1.2.11."""
 
 STACK_BITS = (4, 12, 20)
+LINK_REGISTER = 14
+INSTRUCTION_BYTES = 2
 
 
 def describe(fault: Fault, bundle: Bundle | None) -> str:
@@ -38,7 +40,7 @@ def describe(fault: Fault, bundle: Bundle | None) -> str:
     """
     own = bundle is not None and bundle.manifest.build_id.startswith(fault.program)
     parts = [f"{fault.kind} {_layer(fault, bundle if own else None)}"]
-    if fault.pc or fault.address or fault.detail:
+    if fault.pc or fault.detail or fault.registers:
         parts.append(f"at pc {fault.pc:#x}{_line(fault, bundle.program) if bundle is not None and own else ''}")
         parts.append(f"address {fault.address:#x}")
         parts.append(f"status {fault.detail:#x}{_causes(fault)}")
@@ -52,7 +54,9 @@ def describe(fault: Fault, bundle: Bundle | None) -> str:
 def advise(fault: Fault) -> str:
     """Say what to do next."""
     if fault.kind == "watchdog fault":
-        return "a layer did not end: is the clock slower than the profile says? else this is a bug in the generated code"
+        return (
+            "a layer did not end: is the clock slower than the profile says? else this is a bug in the generated code"
+        )
     if fault.kind == "a reset":
         return "something outside reset the board: its button, a debugger, a dip of its supply"
     if any(fault.detail >> bit & 1 for bit in STACK_BITS) and fault.registers == ():
@@ -69,7 +73,11 @@ def _layer(fault: Fault, bundle: Bundle | None) -> str:
 
 
 def _line(fault: Fault, program: Path) -> str:
+    """The line that failed; where a call went nowhere, the one that called."""
     found = source_line.find(program, fault.pc)
+    if found is None and fault.registers:
+        caller = source_line.find(program, fault.registers[LINK_REGISTER] - INSTRUCTION_BYTES & ~source_line.THUMB_BIT)
+        found = f"called by {caller}" if caller is not None else None
     return f" ({found})" if found is not None else ""
 
 

@@ -30,7 +30,7 @@ from edgecompress.core.errors import (
 
 ToyBundle = Callable[..., Bundle]
 SAMPLE = {"signal": np.zeros(16, np.int8)}
-NULL_CALL, UNDEFINED_INSTRUCTION, READ_NOWHERE, ENDLESS_RECURSION = 1, 2, 3, 4
+NULL_CALL, UNDEFINED_INSTRUCTION, READ_NOWHERE, ENDLESS_RECURSION, ENDLESS_LOOP = 1, 2, 3, 4, 5
 FOREVER = 0xFFFF_FFFF
 """Turns of a loop that takes QEMU about 20 s."""
 
@@ -131,11 +131,53 @@ def test_a_fault_in_the_network_is_reported_with_its_layer(
     bundle = toy_bundle(name, TOY_FAULT=fault)
     with connect(name) as device, pytest.raises(UnreachableError) as caught:
         device.install(bundle)
-    assert re.fullmatch(
+    told = re.fullmatch(
         rf"{re.escape(device.description)} stopped with {kind} in layer 1 \(sum_quarters\), "
-        r"at pc 0x[0-9a-f]+, address 0x[0-9a-f]+, status 0x[0-9a-f]+",
+        r"at pc 0x[0-9a-f]+( \(.+\))?, address 0x[0-9a-f]+, status 0x[0-9a-f]+( \([a-zT ,-]+\))?"
+        r"(, [\d,]+ bytes of stack taken)?",
         caught.value.message,
     )
+    assert told is not None, caught.value.message
+    assert PLACES[name == "host", fault] in str(told[1])
+    assert bool(told[2]) == (name not in ("host", "microbit"))
+    assert bool(told[3]) == (name != "host")
+
+
+PLACES = {
+    (True, NULL_CALL): "None",
+    (True, UNDEFINED_INSTRUCTION): "toy_run_layer",
+    (True, READ_NOWHERE): "toy_run_layer",
+    (True, ENDLESS_RECURSION): "descend",
+    (False, NULL_CALL): "called by toy_run_layer, toy_network.c:",
+    (False, UNDEFINED_INSTRUCTION): "toy_run_layer, toy_network.c:",
+    (False, READ_NOWHERE): "toy_run_layer, toy_network.c:",
+    (False, ENDLESS_RECURSION): "",
+}
+"""(whether this machine runs it, the fault) -> what the place contains. A guarded stack hides the instruction."""
+
+
+@pytest.mark.parametrize(
+    ("board", "ticks"),
+    [
+        ("mps2-an385", 2_500_000),
+        ("mps2-an386", 2_500_000),
+        ("mps2-an500", 2_500_000),
+        ("mps2-an505", 3_277),
+        ("mps3-an547", 3_277),
+    ],
+)
+def test_a_layer_that_never_ends_is_named_by_the_watchdog(board: str, ticks: int, toy_bundle: ToyBundle) -> None:
+    bundle = toy_bundle(board, f"-DEDGERT_WATCH_TICKS={ticks}u", TOY_FAULT=ENDLESS_LOOP)
+    with connect(board) as device, pytest.raises(UnreachableError) as caught:
+        device.install(bundle)
+    assert re.fullmatch(
+        rf"{re.escape(device.description)} stopped with watchdog fault in layer 1 \(sum_quarters\), "
+        r"at pc 0x[0-9a-f]+ \(toy_run_layer, toy_network\.c:\d+\), address 0x0, status 0x0, \d+ bytes of stack taken",
+        caught.value.message,
+    )
+    registers = caught.value.figures["fault"]["registers"]
+    assert len(registers) == 16
+    assert registers[13] in range(0x2000_0000, 0x4000_0000)
 
 
 @pytest.mark.parametrize("name", ["host", "microbit", "mps2-an386", "mps2-an505", "mps3-an547"])
