@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -50,7 +50,8 @@ def prune_to(module: fx.GraphModule, example: tuple[Tensor, ...], macs: float, h
 
     def pruned(counts: list[int]) -> tuple[fx.GraphModule, int]:
         smaller = _pruned(module, example, counts, how)
-        return smaller, multiplications(smaller, example)
+        with _explained():
+            return smaller, multiplications(smaller, example)
 
     more, less = _counts(importances, 0.0, how), _counts(importances, 1.0, how)
     best, least = pruned(less)
@@ -109,12 +110,36 @@ def channels(module: nn.Module) -> dict[str, int]:
     return {name: int(layer.weight.shape[0]) for name, layer in module.named_modules() if isinstance(layer, WEIGHTED)}
 
 
-def output_layers(module: fx.GraphModule) -> frozenset[str]:
-    """Name the layers with weights whose outputs are the network's: their channels must stay."""
+def fixed_layers(module: fx.GraphModule) -> frozenset[str]:
+    """Name the layers whose channels must stay, for they are those of an input or an output of the network."""
+    outputs = [node for node in module.graph.nodes if node.op == "output"]
+    return _makers(outputs, dict(module.named_modules())) | _input_layers(module)
+
+
+def _input_layers(module: fx.GraphModule) -> frozenset[str]:
+    """Name the depthwise convolutions that read an input, and the layers whose outputs are added to one."""
     layers = dict(module.named_modules())
+    tied: set[fx.Node] = set()
+    beside: list[fx.Node] = []
+    for node in module.graph.nodes:
+        layer = layers.get(str(node.target)) if node.op == "call_module" else None
+        reads_tied = not tied.isdisjoint(node.all_input_nodes)
+        if node.op == "placeholder" or (reads_tied and not _mixes_channels(layer)):
+            tied.add(node)
+            beside += [node, *(each for each in node.all_input_nodes if each not in tied)]
+    return _makers(beside, layers)
+
+
+def _mixes_channels(layer: nn.Module | None) -> bool:
+    """Whether outputs of a layer are channels of their own."""
+    return isinstance(layer, WEIGHTED) and getattr(layer, "groups", 1) == 1
+
+
+def _makers(waiting: list[fx.Node], layers: Mapping[str, nn.Module]) -> frozenset[str]:
+    """Name the layers with weights that are these nodes, or that they get their channels from."""
     found: set[str] = set()
-    waiting = [node for node in module.graph.nodes if node.op == "output"]
     seen = set(waiting)
+    waiting = [*waiting]
     while waiting:
         node = waiting.pop()
         if node.op == "call_module" and isinstance(layers[str(node.target)], WEIGHTED):

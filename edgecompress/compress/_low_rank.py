@@ -80,8 +80,12 @@ Decompose = Callable[["nn.Module", "Tensor"], Decomposition | None]
 """(layer, a few of its inputs) -> how to factorise it, None for a layer that the method is not for."""
 
 
-def factorise(model: Model, options: LowRankOptions, context: Context, decompose: Decompose, *, method: str) -> Model:
+def factorise(
+    model: Model, options: LowRankOptions, context: Context, decompose: Decompose, *, method: str, takes: str
+) -> Model:
     """Replace every layer that `decompose` takes, train the factors, and return the network.
+
+    `takes` says which layers those are, where the network has too few of them.
 
     Raises ConfigError for a budget that cannot be met, missing samples or labels; ModelError for a quantized network
     and for one without a layer to factorise; MissingToolError without torch.
@@ -97,8 +101,11 @@ def factorise(model: Model, options: LowRankOptions, context: Context, decompose
     places, inputs = _observe(module, samples)
     found = _decomposed(module, inputs, options, decompose, context)
     if not found:
-        raise ModelError(f"{model.name} has no layer that {method} factorises", hint=f"take {method} out of the recipe")
-    ranks = _choose(found, places, options, context)
+        raise ModelError(
+            f"{model.name} has no layer that {method} factorises: it takes {takes}",
+            hint=f"take {method} out of the recipe",
+        )
+    ranks = _choose(found, places, options, context, takes=f"{method} takes {takes}")
     for name, each in ranks.items():
         module.set_submodule(name, found[name].chain(each))
     context.record(_finding(found, ranks))
@@ -166,7 +173,12 @@ def _decomposed(
 
 
 def _choose(
-    found: Mapping[str, Decomposition], places: Mapping[str, Place], options: LowRankOptions, context: Context
+    found: Mapping[str, Decomposition],
+    places: Mapping[str, Place],
+    options: LowRankOptions,
+    context: Context,
+    *,
+    takes: str,
 ) -> dict[str, tuple[int, ...]]:
     """Choose the ranks of every layer that gains by them."""
     multiple = options.multiple or context.channel_multiple
@@ -180,9 +192,10 @@ def _choose(
     best = dict(_gaining(found, places, _at(found, low), multiple))
     least = _total(best, found, places)
     if least > budget:
+        share = sum(places[name].macs for name in found) / whole
         raise ConfigError(
             f"{context.where}: ratio = {options.ratio:g} cannot be reached: {1 - least / whole:.3g} is the most, with "
-            f"ranks of {multiple}",
+            f"ranks of {multiple}; {takes}, {share:.3g} of the multiply-accumulates",
             hint="ask for a smaller ratio, keep fewer layers, or prune channels",
         )
     for _ in range(SEARCH_STEPS):

@@ -113,7 +113,7 @@ def _narrowed(model: Model, width: float) -> Model:
     from edgecompress.compress import _channels, torch_graph
 
     module = torch_graph.to_torch(model)
-    how = _channels.Pruning(criterion="l2", scope="local", multiple=1, kept=_channels.output_layers(module))
+    how = _channels.Pruning(criterion="l2", scope="local", multiple=1, kept=_channels.fixed_layers(module))
     example = tuple(torch.zeros(spec.shape) for spec in model.inputs)
     return torch_graph.to_onnx(_channels.narrowed(module, example, width, how), like=model)
 

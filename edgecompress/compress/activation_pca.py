@@ -21,6 +21,8 @@ from edgecompress.core.values import Context, Model, Option
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+TAKES = "fully connected layers and dense convolutions"
+
 
 class Options(LowRankOptions):
     """The options of the step in a recipe: those of every low-rank step and of a training."""
@@ -39,7 +41,7 @@ def apply(model: Model, options: Mapping[str, Option], context: Context) -> Mode
         is_dense = isinstance(layer, nn.Linear) or (isinstance(layer, nn.Conv2d) and layer.groups == 1)
         return ActivationDecomposition(layer, inputs) if is_dense else None
 
-    return factorise(model, chosen, context, decompose, method="activation_pca")
+    return factorise(model, chosen, context, decompose, method="activation_pca", takes=TAKES)
 
 
 class ActivationDecomposition:

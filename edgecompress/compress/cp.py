@@ -27,6 +27,8 @@ TOLERANCE = 1e-7
 TRIED = 12
 """So many ranks are tried for a layer, evenly from 1 to the full one; between them the next larger one is taken."""
 
+TAKES = "dense convolutions of more than one tap"
+
 
 class Options(LowRankOptions):
     """The options of the step in a recipe: those of every low-rank step and of a training."""
@@ -46,7 +48,7 @@ def apply(model: Model, options: Mapping[str, Option], context: Context) -> Mode
         is_dense = isinstance(layer, nn.Conv2d) and layer.groups == 1 and layer.kernel_size != (1, 1)
         return CpDecomposition(layer, chosen.seed) if is_dense and isinstance(layer, nn.Conv2d) else None
 
-    return factorise(model, chosen, context, decompose, method="cp")
+    return factorise(model, chosen, context, decompose, method="cp", takes=TAKES)
 
 
 class CpDecomposition:

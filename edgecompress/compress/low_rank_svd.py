@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 OVERSAMPLING = 10
 POWER_ITERATIONS = 2
 
+TAKES = "fully connected and 1x1 layers"
+
 
 class Options(LowRankOptions):
     """The options of the step in a recipe, beside those of every low-rank step and of a training.
@@ -45,7 +47,7 @@ def apply(model: Model, options: Mapping[str, Option], context: Context) -> Mode
         del inputs
         return MatrixDecomposition(layer, solver=chosen.solver, seed=chosen.seed) if is_matrix(layer) else None
 
-    return factorise(model, chosen, context, decompose, method="low_rank_svd")
+    return factorise(model, chosen, context, decompose, method="low_rank_svd", takes=TAKES)
 
 
 def is_matrix(layer: nn.Module) -> bool:

@@ -115,7 +115,7 @@ def _kept(module: fx.GraphModule, options: Options, context: Context) -> frozens
         raise ConfigError(
             f"{context.where}: keep names no layer: {unknown[0]!r}", hint=f"layers with weights: {', '.join(known)}"
         )
-    return _channels.output_layers(module) | frozenset(options.keep)
+    return _channels.fixed_layers(module) | frozenset(options.keep)
 
 
 def _finding(before: Mapping[str, int], after: Mapping[str, int]) -> Finding:

@@ -20,6 +20,8 @@ from edgecompress.core.values import Context, Model, Option
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+TAKES = "dense convolutions of more than one tap"
+
 
 class Options(LowRankOptions):
     """The options of the step in a recipe: those of every low-rank step and of a training."""
@@ -39,7 +41,7 @@ def apply(model: Model, options: Mapping[str, Option], context: Context) -> Mode
         is_dense = isinstance(layer, nn.Conv2d) and layer.groups == 1 and layer.kernel_size != (1, 1)
         return TuckerDecomposition(layer) if is_dense and isinstance(layer, nn.Conv2d) else None
 
-    return factorise(model, chosen, context, decompose, method="tucker")
+    return factorise(model, chosen, context, decompose, method="tucker", takes=TAKES)
 
 
 class TuckerDecomposition:

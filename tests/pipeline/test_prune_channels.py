@@ -53,7 +53,7 @@ def test_channel_counts_are_multiples_of_what_the_target_asks_for() -> None:
 
 def test_layers_that_a_residual_ties_keep_the_same_channels() -> None:
     module = torch_graph.to_torch(cnn())
-    how = Pruning(criterion="l2", scope="global", multiple=1, kept=_channels.output_layers(module))
+    how = Pruning(criterion="l2", scope="global", multiple=1, kept=_channels.fixed_layers(module))
     example = (torch.zeros(2, 1, 8, 8),)
     smaller = _channels.prune_to(module, example, 0.5 * _channels.multiplications(module, example), how)
 
