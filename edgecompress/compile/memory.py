@@ -72,7 +72,7 @@ def lifetimes(program: Program, workspaces: Mapping[str, Sequence[int]]) -> tupl
     last = {spec.name: end for spec in (*kept, *program.outputs)}
     for layer, call in enumerate(program.calls):
         first.setdefault(call.output, layer)
-        for name in (*call.arguments, call.output):
+        for name in (*call.reads, call.output):
             if name in sizes:
                 last[name] = max(last.get(name, 0), layer)
     spans = {name: (first[name], last.get(name, 0)) for name in first}

@@ -36,7 +36,8 @@ class Call:
     `arguments` names tensors, constants or program inputs in the order of the kernel's buffer parameters; the buffer
     of `output` (a tensor or program output) follows them, then the `scalars`, as int32. `onnx_output` is the value of
     the ONNX graph that `output` holds, where there is one. `in_place` names the argument whose place the output may
-    take when nobody reads it later.
+    take when nobody reads it later. A call with a `condition`, a tensor of one byte, is run only when that is true, and
+    then what follows is left out up to the last call that makes the same `output` (exits.py).
     """
 
     name: str
@@ -49,6 +50,12 @@ class Call:
     macs: int = 0
     onnx_output: OnnxValue | None = None
     in_place: str | None = None
+    condition: str | None = None
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Everything that it reads."""
+        return self.arguments if self.condition is None else (*self.arguments, self.condition)
 
 
 @dataclass(frozen=True, kw_only=True)

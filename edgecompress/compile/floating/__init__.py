@@ -6,7 +6,7 @@ import tvm
 from tvm import relax
 
 from edgecompress.compile import simplify
-from edgecompress.compile.floating import flat, provenance, vector_graph
+from edgecompress.compile.floating import early_exits, flat, provenance, vector_graph
 from edgecompress.compile.floating import layers as loops
 from edgecompress.compile.floating.vector_layers import VectorLayer
 from edgecompress.compile.frontend import Imported
@@ -30,7 +30,9 @@ def to_program(imported: Imported, model: Model, target: Target, *, winograd_pri
         choice = vector_winograd_choice.of(target, core, winograd_price)
         rewritten = vector_graph.rewrite(simple, core, choice)
         simple, layers = rewritten.network, rewritten.layers.layers
+    simple = early_exits.mark(simple)
     legal = transform.LegalizeOps(loops.LEGALIZE, skip_ops=list(flat.VIEWS))(simple.module)
     grouped = tvm.transform.Sequential([transform.AnnotateTIROpPattern(), transform.FuseOps()])(legal)
     fused = tvm.transform.Sequential([transform.FuseTIR(), transform.DeadCodeElimination()])(grouped)
-    return flat.read(fused, provenance.trace(legal["main"], grouped, simple.origin), model, layers)
+    origins = provenance.trace(legal["main"], grouped, simple.origin)
+    return early_exits.split(flat.read(fused, origins, model, layers))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
@@ -11,12 +12,12 @@ import tvm
 import tvm_ffi
 from tvm import relax, te, tirx
 
-from edgecompress.compile import schedule
-from edgecompress.compile.floating import elementary
+from edgecompress.compile import exits, schedule
+from edgecompress.compile.floating import early_exits, elementary
 from edgecompress.compile.floating.provenance import Origin
 from edgecompress.compile.floating.vector_layers import Layer, VectorLayer
 from edgecompress.compile.frontend import bindings, identifier
-from edgecompress.compile.kernels import tuning, vector_winograd_choice
+from edgecompress.compile.kernels import copying, tuning, vector_winograd_choice
 from edgecompress.compile.kernels.vector_product import Product
 from edgecompress.compile.kernels.vector_winograd import Winograd
 from edgecompress.compile.program import Call, CKernel, Program, Tensor
@@ -71,6 +72,8 @@ class _Reader:
             self._names[binding.var] = self._name(value.args[0], binding.var.name)
         elif op == "relax.call_tir" and isinstance(binding.var.ty, relax.TensorType):
             self._names[binding.var] = self._call(value, binding.var.ty, origin)
+        elif op == "relax.call_dps_packed" and value.args[0].global_symbol == early_exits.CALLED:
+            self._names[binding.var] = self._exit(value, binding.var.ty, origin)
         elif op == "relax.call_dps_packed":
             self._names[binding.var] = self._vector_call(value, binding.var.ty, origin)
         else:
@@ -119,6 +122,16 @@ class _Reader:
             self._layer_kernels[layer.key] = kernel
         named = dataclasses.replace(origin, op=layer.op)
         self._append(name, result, named, arguments, self._layer_kernels[layer.key], layer.macs)
+        return name
+
+    def _exit(self, call: relax.Call, result: relax.TensorType, origin: Origin) -> str:
+        """Append an early exit, to be split; return the name of its output."""
+        name = self._unused(identifier(next(iter(origin.onnx_nodes), exits.OP)))
+        arguments = tuple(self._name(argument, name) for argument in call.args[1].fields)
+        extents = [int(extent) for extent in result.shape.values]
+        copy = copying.build(copying.Copy(bytes=math.prod(extents) * np.dtype(str(result.dtype.dtype)).itemsize))
+        self._kernels[copy.name] = copy
+        self._append(name, result, dataclasses.replace(origin, op=exits.OP), arguments, copy.name, 0)
         return name
 
     def _append(

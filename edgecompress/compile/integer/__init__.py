@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from edgecompress.compile import fit
 from edgecompress.compile.frontend import Imported
-from edgecompress.compile.integer import chains, float_parts, passes
+from edgecompress.compile.integer import chains, early_exits, float_parts, passes
 from edgecompress.compile.integer.dead_channels import drop_dead_channels
 from edgecompress.compile.integer.emit import emit
 from edgecompress.compile.integer.layers import Chain
@@ -27,7 +27,7 @@ def to_program(imported: Imported, model: Model, target: Target, optimize: Optim
 
     Raises ModelError that names every ONNX node which has no integer kernel, or whose numbers do not fit int32.
     """
-    network = passes.fuse_clamps(passes.drop_unused(passes.fold_pads(match(imported, model))))
+    network = passes.fuse_clamps(early_exits.split(passes.drop_unused(passes.fold_pads(match(imported, model)))))
     network = drop_dead_channels(network)
     parts = float_parts.lower(network, target)
     features = _features(target)

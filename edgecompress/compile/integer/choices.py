@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from edgecompress.compile import quantized
+from edgecompress.compile import exits, quantized
 from edgecompress.compile.integer import layers
 from edgecompress.compile.integer.chosen import Chosen
 from edgecompress.compile.kernels import (
+    at_least,
+    copying,
     elementwise,
     matrix_product,
     multiplication,
@@ -230,6 +232,34 @@ def _resize(layer: layers.Resize) -> Chosen:
     )
 
 
+def _at_least(layer: layers.AtLeast) -> Chosen:
+    shape = at_least.AtLeast(elements=layer.inputs[0].elements)
+    return Chosen(
+        op="at_least",
+        name=shape.name,
+        build=lambda: at_least.build(shape),
+        scalars=[layer.bound],
+        inputs=layer.inputs,
+    )
+
+
+def _early_exit(layer: layers.EarlyExit) -> Chosen:
+    taken, condition = layer.inputs
+    shape = copying.Copy(bytes=layer.output.elements)
+    return Chosen(
+        op=exits.OP,
+        name=shape.name,
+        build=lambda: copying.build(shape),
+        inputs=(taken,),
+        condition=condition.name,
+    )
+
+
+def _late_exit(layer: layers.LateExit) -> Chosen:
+    shape = copying.Copy(bytes=layer.output.elements)
+    return Chosen(op=exits.JOIN, name=shape.name, build=lambda: copying.build(shape), inputs=layer.inputs)
+
+
 def _output_scalars(layer: Any) -> list[int]:
     return [layer.output.zero_point, layer.clamp.low, layer.clamp.high]
 
@@ -255,4 +285,7 @@ CHOICES: dict[type[layers.Layer], Callable[[Any], Chosen]] = {
     layers.Multiplication: _multiplication,
     layers.Padding: _padding,
     layers.Resize: _resize,
+    layers.AtLeast: _at_least,
+    layers.EarlyExit: _early_exit,
+    layers.LateExit: _late_exit,
 }

@@ -23,6 +23,7 @@ class Chosen:
     `constants` follow the inputs and are named after the layer, by role; `operands` are inputs that are constants.
     `shape` is the kernel's shape class, for which a target may have a kernel of its own (kernels.families).
     A `cut` is called instead of the kernel, and may need `others`. The output may take the place of `in_place`.
+    The call is run only on the `condition` (program.Call).
     """
 
     op: str
@@ -36,6 +37,7 @@ class Chosen:
     others: Mapping[str, Build] = field(default_factory=dict)
     in_place: str | None = None
     shape: object = None
+    condition: str | None = None
 
     @property
     def kernels(self) -> dict[str, Build]:

@@ -74,8 +74,9 @@ def emit(
             scalars=tuple(int(scalar) for scalar in chosen.scalars),
             onnx_nodes=layer.nodes,
             macs=layer.macs,
-            onnx_output=network.onnx_values.get(layer.output.name),
+            onnx_output=None if chosen.condition else network.onnx_values.get(layer.output.name),
             in_place=chosen.in_place,
+            condition=chosen.condition,
         )
         calls.append(call)
     return Program(

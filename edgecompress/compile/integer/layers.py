@@ -278,6 +278,28 @@ class Slice(Layer):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AtLeast(Layer):
+    """One bool: some number of the tensor is `bound` or more. 128 is more than any."""
+
+    bound: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection(Layer):
+    """An early exit before it is split (compile/exits.py); its inputs are `taken`, the condition, and `other`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlyExit(Layer):
+    """A copy of `taken` where the condition, the second input, holds: the layers up to the late exit are left out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LateExit(Layer):
+    """A copy of `other` to the same output."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class FloatPart(Layer):
     """A part of the network that computes with reals, as a float network of its own with these inputs and output."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from tvm import relax
 
-from edgecompress.compile.integer import computed_operands, images, layers, products
+from edgecompress.compile.integer import computed_operands, early_exits, images, layers, products
 from edgecompress.compile.integer.builder import Builder, NoMatchError, Target, WrongQuantizationError, elements
 from edgecompress.compile.integer.graph import Constant, operator, pair, shape_of
 from edgecompress.compile.integer.layers import Value
@@ -251,6 +251,7 @@ MAKERS: dict[str, Callable[[Builder, Target, Any, relax.Call], View]] = {
     "relax.nn.max_pool2d": max_pool,
     "relax.mean": mean,
     "relax.nn.softmax": softmax,
+    "relax.where": early_exits.selection,
     "relax.concat": concatenation,
     "relax.strided_slice": computed_operands.part,
 }

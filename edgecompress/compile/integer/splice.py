@@ -48,6 +48,7 @@ class Splicer:
                 kernel=kernels[call.kernel],
                 arguments=tuple(names[name] for name in call.arguments),
                 output=names[call.output],
+                condition=None if call.condition is None else names[call.condition],
                 onnx_output=onnx_output if call.output == output else None,
             )
             for call in part.calls
