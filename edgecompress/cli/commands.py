@@ -72,6 +72,13 @@ tune_option = click.option(
     help="Measure the most promising ways of each layer on the device first, and take the fastest; kept in the user's "
     "cache. No byte of an int8 network's outputs depends on it.",
 )
+slot_key_option = click.option(
+    "--slot-key",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="KEY.pub",
+    help="Build a firmware with slots, which takes further networks over its line when they are signed with the key's "
+    "private half, and images of this one for them. `edgecompress keys new` makes a key; docs/slots.md.",
+)
 repeat_option = click.option(
     "--repeat",
     default=20,
@@ -107,6 +114,7 @@ def group(verbose: bool) -> None:
 @repeat_option
 @step_option
 @step_figures_option
+@slot_key_option
 @json_option
 def run(
     source: Path,
@@ -119,6 +127,7 @@ def run(
     repeat: int,
     steps: tuple[str, ...],
     step_figures: bool,
+    slot_key: Path | None,
     as_json: bool,
 ) -> None:
     """Take SOURCE, a recipe or a model file, through all stages to a report.
@@ -151,6 +160,7 @@ def run(
             more_steps,
             step_figures=step_figures,
             tuned=tuned,
+            slot_key=_slot_key(slot_key),
         )
     _print_report(report, folder, as_json)
 
@@ -185,9 +195,16 @@ def compress(source: Path, folder: Path, target_name: str | None, steps: tuple[s
 @optimize_option
 @tune_option
 @device_option
+@slot_key_option
 @json_option
 def compile_command(
-    run_folder: Path, target_name: str, optimize: Optimize, tuned: bool, device: str | None, as_json: bool
+    run_folder: Path,
+    target_name: str,
+    optimize: Optimize,
+    tuned: bool,
+    device: str | None,
+    slot_key: Path | None,
+    as_json: bool,
 ) -> None:
     """Compile the compressed network of RUN for a target. Writes RUN/bundle.
 
@@ -195,6 +212,7 @@ def compile_command(
     Examples:
       edgecompress compile runs/wakeword -t mps2-an386
       edgecompress compile runs/pi -t rpi4 --tune --device ssh://pi@raspberrypi.local
+      edgecompress compile runs/wakeword -t mps2-an386 --slot-key wakeword.key.pub
     """
     from edgecompress import pipeline
     from edgecompress.core import target
@@ -203,7 +221,7 @@ def compile_command(
     with _display() as display:
         opened = _open(run_folder, display)
         ways = pipeline.tune(opened, chosen, _choice(device, ""), optimize) if tuned else None
-        pipeline.compile_network(opened, chosen, optimize, ways)
+        pipeline.compile_network(opened, chosen, optimize, ways, _slot_key(slot_key))
     _print_stage(opened, "compile", run_folder / "bundle", as_json)
 
 
@@ -271,8 +289,9 @@ def report_command(run_folder: Path, as_json: bool) -> None:
 @source_argument
 @target_option
 @optimize_option
+@click.option("--slots", is_flag=True, help="In a firmware with slots, and in a slot of it (docs/slots.md).")
 @json_option
-def check(source: Path, target_name: str, optimize: Optimize, as_json: bool) -> None:
+def check(source: Path, target_name: str, optimize: Optimize, slots: bool, as_json: bool) -> None:
     """Say whether SOURCE, a model file, a recipe or a run folder, fits a target, before anything is built.
 
     \b
@@ -282,7 +301,7 @@ def check(source: Path, target_name: str, optimize: Optimize, as_json: bool) -> 
     from edgecompress import pipeline
     from edgecompress.core import target
 
-    fit = pipeline.check(source, target.load(target_name), optimize)
+    fit = pipeline.check(source, target.load(target_name), optimize, slots=slots)
     if as_json:
         _print_judged(fit, fit.raise_if_too_big)
         return
@@ -361,6 +380,12 @@ def _open(run_folder: Path, display: Any) -> Run:
     from edgecompress.core.run_folder import Run
 
     return Run.open(run_folder, display)
+
+
+def _slot_key(path: Path | None) -> Any:
+    from edgecompress.core import slot_key
+
+    return None if path is None else slot_key.load(path)
 
 
 def _choice(device: str | None, emulator_args: str) -> Any:

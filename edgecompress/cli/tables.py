@@ -73,7 +73,7 @@ def print_survey(survey: Survey) -> None:
 
 
 def print_fit(fit: Fit) -> None:
-    """What a network needs at most, beside what the target has."""
+    """What a network needs at most, beside what the target has, and a slot of it."""
     table = _table("bytes", "needs at most", "of", "free")
     for what, needed, limit, free in (
         ("flash", fit.flash_bytes, fit.flash_limit_bytes, fit.flash_free_bytes),
@@ -88,6 +88,8 @@ def print_fit(fit: Fit) -> None:
     console.print(f"flash: {flash}\nRAM: {ram}")
     tensors = ", ".join(f"{name} {size:,}" for name, size in fit.peak_tensors.items())
     console.print(f"the arena's peak is layer {fit.peak_layer}, {fit.peak_layer_name}: {tensors}")
+    if fit.slot is not None:
+        print_fit(fit.slot)
 
 
 def print_summary(report: Report, folder: Path) -> None:

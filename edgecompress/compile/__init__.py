@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from edgecompress.compile.draft import Draft
     from edgecompress.compile.fit import Fit
     from edgecompress.core.bundle import Bundle
+    from edgecompress.core.slot_key import PublicKey
     from edgecompress.core.target import Target
     from edgecompress.core.values import Model, Optimize, Progress, Samples
 
@@ -31,6 +32,7 @@ def build(
     samples: Samples | None = None,
     optimize: Optimize = "balanced",
     ways: Mapping[str, str] = NO_WAYS,
+    slot_key: PublicKey | None = None,
     progress: Progress = no_progress,
 ) -> Bundle:
     """Compile a model for a target into a bundle folder, which appears only when it is whole.
@@ -38,11 +40,12 @@ def build(
     The test vectors are the first samples, or seeded inputs when there are none; `optimize` changes no byte of them,
     but for Winograd convolutions of float networks on Linux.
     `ways` are those that were measured to be the fastest (compile.ways); they change no byte of an int8 network.
+    With a `slot_key` the firmware has slots for networks that it signed, and the bundle holds this one's images.
     Raises ModelError for what cannot be compiled, DoesNotFitError, MissingToolError, ToolFailedError and StorageError.
     """
     from edgecompress.compile import draft as drafts
 
-    with drafts.begin(target, folder) as draft:
+    with drafts.begin(target if slot_key is None else target.with_slots(), folder, slot_key) as draft:
         return _build(draft, model, samples, optimize, ways, progress)
 
 
@@ -70,16 +73,18 @@ def _build(
     return assemble.finish(draft, program, origin, modes=modes, samples=samples, progress=progress)
 
 
-def check(model: Model, target: Target, optimize: Optimize = "balanced") -> Fit:
+def check(model: Model, target: Target, optimize: Optimize = "balanced", *, slots: bool = False) -> Fit:
     """Bound the flash and RAM that a model needs on a target, without running any compiler.
 
-    Raises ModelError for what cannot be compiled.
+    With `slots` it must fit a firmware with slots and a slot. Raises ModelError for what cannot be compiled.
     """
     from edgecompress.compile import fit
     from edgecompress.compile.graph import to_program
     from edgecompress.compile.kernels import tuning
     from edgecompress.compile.lowering import lower_and_plan
 
+    target = target.with_slots() if slots else target
     with tuning.using(tuning.of(target)):
         lowered = lower_and_plan(to_program(model, target, optimize))
-    return fit.estimate(lowered.program, lowered.kernels, lowered.arena, target)
+    estimate = fit.estimate_with_slots if slots else fit.estimate
+    return estimate(lowered.program, lowered.kernels, lowered.arena, target)

@@ -19,6 +19,7 @@ from edgecompress.compile import (
     link,
     objects,
     sizes,
+    slots,
     sources,
     vectors,
 )
@@ -78,7 +79,8 @@ def finish(
     target, specs = draft.target, (program.inputs, program.outputs)
     lowered = lower_and_plan(program)
     texts = emit_c.model_sources(program, lowered.kernels, lowered.arena)
-    bounds = fit.estimate(program, lowered.kernels, lowered.arena, target, texts["model.c"])
+    estimate = fit.estimate if draft.slot_key is None else fit.estimate_with_slots
+    bounds = estimate(program, lowered.kernels, lowered.arena, target, texts["model.c"])
     bounds.raise_if_too_big()
     compiler = compilers.choose(target)
     inputs, about_vectors = vectors.choose_inputs(program.inputs, samples)
@@ -88,7 +90,9 @@ def finish(
     link.build_reference(draft.objects, link.reference_of(target), REFERENCE, here)
     progress(STAGES[2], 2, len(STAGES))
     runs = vectors.start(draft.workers, draft.folder / REFERENCE, inputs, specs)
-    whole, empty = _build_for_device(draft, program, compiler)
+    network = replace(link.network_of(target), small=program.optimize == "size")
+    whole, empty = _build_for_device(draft, network, compiler)
+    images = slots.build_images(draft, network, compiler)
     progress(STAGES[3], 3, len(STAGES))
     vectors.write(draft.folder, inputs, vectors.outputs(runs), specs)
     shutil.rmtree(draft.folder / objects.FOLDER)
@@ -109,12 +113,14 @@ def finish(
         arena=lowered.arena,
         sizes=sizes.compare(whole, empty, constants),
         vectors=about_vectors,
+        slots=images,
         program=str(program_path(target)),
         files=_hashes(draft),
         tools={"edgecompress": __version__, "tvm": tvm.__version__, **link.tool_versions(compiler)},
     )
     fit.check_linked(manifest.sizes, bounds)
-    (draft.folder / "manifest.json").write_text(manifest.model_dump_json(indent=2) + "\n")
+    left_out = {"slots"} if images is None else set()
+    (draft.folder / "manifest.json").write_text(manifest.model_dump_json(indent=2, exclude=left_out) + "\n")
     progress(STAGES[-1], len(STAGES), len(STAGES))
     return Bundle(folder=draft.final, manifest=manifest)
 
@@ -124,15 +130,16 @@ def program_path(target: Target) -> Path:
     return Path("firmware.elf" if target.system == "bare" else "program")
 
 
-def _build_for_device(draft: Draft, program: Program, compiler: Compiler) -> tuple[sizes.Footprint, sizes.Footprint]:
+def _build_for_device(
+    draft: Draft, network: link.Network, compiler: Compiler
+) -> tuple[sizes.Footprint, sizes.Footprint]:
     """Link the device's program, the same with an empty network, and the libraries; return what the two take."""
     target = draft.target
-    runtime = link.find_runtime(target.port)
-    network = replace(link.network_of(target), small=program.optimize == "size")
+    about_slots = str(link.SOURCES / slots.SOURCE) if draft.slot_key is not None else None
     (draft.folder / EMPTY_NETWORK).write_text(emit_network.empty_network_source(target.name))
     nothing, empty = link.Network(sources=(str(EMPTY_NETWORK),)), objects.FOLDER / "empty"
-    link.build_device_program(draft.objects, nothing, target, compiler, runtime, empty)
-    link.build_device_program(draft.objects, network, target, compiler, runtime, program_path(target))
+    for each, output in ((nothing, empty), (network, program_path(target))):
+        link.build_device_program(draft.objects, each, target, compiler, draft.runtime, output, about_slots)
     if target.system == "linux":
         libraries.build(draft.objects, network, target, compiler)
     return sizes.read_footprint(draft.folder / program_path(target)), sizes.read_footprint(draft.folder / empty)

@@ -16,6 +16,7 @@ from edgecompress.compile import code_bound, emit_c
 from edgecompress.compile.emit_weights import constant_names
 from edgecompress.core.bundle import Arena, Sizes
 from edgecompress.core.errors import DoesNotFitError
+from edgecompress.core.slot_image import payload_region
 from edgecompress.core.target import Target
 from edgecompress.core.values import FileValue
 
@@ -46,6 +47,12 @@ class RuntimeBounds:
         return data_bytes + (flash_bytes if self.loaded else 0)
 
 
+WITH_SLOTS = RuntimeBounds(flash_bytes=24 * 1024, ram_bytes=3 * 1024, code_factor=1, loaded=False)
+"""A runtime with slots: what checks signatures is larger than all the rest."""
+
+IN_SLOT = RuntimeBounds(flash_bytes=2 * 1024, ram_bytes=64, code_factor=1, loaded=False)
+"""What a slot image holds besides the network: its entry, and functions of the C library."""
+
 RUNTIME = {
     "bare": RuntimeBounds(flash_bytes=8 * 1024, ram_bytes=1024, code_factor=1, loaded=False),
     "linux": RuntimeBounds(flash_bytes=32 * 1024, ram_bytes=320 * 1024, code_factor=2, loaded=True),
@@ -54,7 +61,10 @@ NAMED_TENSORS = 3
 
 
 class Fit(FileValue):
-    """What a program needs at most, and what the target offers (None: no limit)."""
+    """What a program needs at most, and what the target offers (None: no limit).
+
+    `slot` says the same of a slot of the target, in a firmware with slots; the stack is the firmware's.
+    """
 
     model: str
     target: str
@@ -71,6 +81,7 @@ class Fit(FileValue):
     peak_layer: int
     peak_layer_name: str
     peak_tensors: dict[str, int]
+    slot: Fit | None = None
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -87,8 +98,9 @@ class Fit(FileValue):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def fits(self) -> bool:
-        """True when flash and RAM both suffice."""
-        return all(free is None or free >= 0 for free in (self.flash_free_bytes, self.ram_free_bytes))
+        """True when flash and RAM both suffice, of a slot too."""
+        enough = all(free is None or free >= 0 for free in (self.flash_free_bytes, self.ram_free_bytes))
+        return enough and (self.slot is None or self.slot.fits)
 
     def raise_if_too_big(self) -> None:
         """Raise DoesNotFitError with the numbers and the layer that makes the peak."""
@@ -107,13 +119,39 @@ class Fit(FileValue):
                 f"{self.model} needs {flash}",
                 hint=f"the weights take {self.weights_bytes:,}; try int8 quantization or fewer channels",
             )
+        if self.slot is not None:
+            self.slot.raise_if_too_big()
+
+
+def estimate_with_slots(
+    program: Program, kernels: Mapping[str, CKernel], arena: Arena, target: Target, source: str | None = None
+) -> Fit:
+    """Bound what the program will need in a firmware with slots (`target` is Target.with_slots) and in a slot."""
+    source = source or emit_c.model_sources(program, kernels, arena)["model.c"]
+    whole = estimate(program, kernels, arena, target, source, WITH_SLOTS)
+    if target.slots is None:
+        return whole
+    alone = estimate(program, kernels, arena, target, source, IN_SLOT)
+    in_slot = {
+        "target": f"a slot of {target.name}",
+        "flash_limit_bytes": payload_region(target.slots.a).length,
+        "ram_bytes": alone.ram_bytes - alone.stack_bytes,
+        "stack_bytes": 0,
+        "ram_limit_bytes": target.slots.ram.length,
+    }
+    return whole.model_copy(update={"slot": alone.model_copy(update=in_slot)})
 
 
 def estimate(
-    program: Program, kernels: Mapping[str, CKernel], arena: Arena, target: Target, source: str | None = None
+    program: Program,
+    kernels: Mapping[str, CKernel],
+    arena: Arena,
+    target: Target,
+    source: str | None = None,
+    runtime: RuntimeBounds | None = None,
 ) -> Fit:
     """Bound what the program will need on the target. `source` is its model.c, where that is known already."""
-    runtime = RUNTIME[target.system]
+    runtime = runtime or RUNTIME[target.system]
     weights = weights_bytes(program)
     source = source or emit_c.model_sources(program, kernels, arena)["model.c"]
     code = (code_bound.code_bytes(source) + CODE_BYTES_PER_CALL * len(program.calls)) * runtime.code_factor

@@ -22,6 +22,8 @@ LIBRARY_PORT = "library"
 HOST_COMPILER = "gcc"
 RUNTIME = Path("runtime")
 SOURCES = Path("src")
+SLOT_SCRIPT = "ports/cortex_m/slot.ld"
+SLOT_ENTRY = "ports/cortex_m/slot_entry.c"
 
 COMMON_FLAGS = (
     "-std=c11",
@@ -37,6 +39,7 @@ SMALL_NETWORK_FLAGS = ("-O2",)
 """For mode size. With -Os generic kernels are larger and take twice the instructions (gcc 12, kws on Cortex-M3)."""
 RUNTIME_FLAGS = ("-Os",)
 BARE_FLAGS = ("-g",)
+BARE_LINK_FLAGS = ("-nostartfiles", "--specs=nano.specs")
 REFERENCE_NETWORK_FLAGS = ("-O1",)
 """Half of the time that -O2 takes to compile; a sample runs as fast. No flag changes a byte of what it computes."""
 LINUX_FLAGS = (
@@ -75,12 +78,13 @@ class Runtime:
     sources: tuple[str, ...]
     headers: tuple[str, ...]
     linker_script: str | None
+    slot_files: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[str, ...]:
         """Every file that takes part, sorted."""
         script = () if self.linker_script is None else (self.linker_script,)
-        return tuple(sorted({*self.sources, *self.headers, *script}))
+        return tuple(sorted({*self.sources, *self.headers, *script, *self.slot_files}))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,14 +118,17 @@ def runtime_folder() -> Path:
     return shipped.folder("device_runtime")
 
 
-def find_runtime(port: str) -> Runtime:
-    """List the runtime's files for a port. Raises ConfigError when there is no such port."""
+def find_runtime(port: str, *, slots: bool = False) -> Runtime:
+    """List the runtime's files for a port, with slots or without.
+
+    Raises ConfigError when there is no such port, or it has no flash driver for slots.
+    """
     folder = runtime_folder()
     listing = folder / "ports" / port / "files.txt"
     if not listing.is_file():
         known = sorted(path.parent.name for path in (folder / "ports").glob("*/files.txt"))
         raise ConfigError(f"device_runtime has no port {port!r}", hint=f"known ports: {', '.join(known)}")
-    listed = listing.read_text().split()
+    listed = [*listing.read_text().split(), *(_slot_sources(folder, port) if slots else ())]
     shared = (
         [] if port in (REFERENCE_PORT, LIBRARY_PORT) else [f"src/{path.name}" for path in (folder / "src").glob("*.c")]
     )
@@ -134,7 +141,20 @@ def find_runtime(port: str) -> Runtime:
         sources=tuple(sources),
         headers=tuple(headers),
         linker_script=next((name for name in listed if name.endswith(".ld")), None),
+        slot_files=(SLOT_SCRIPT, SLOT_ENTRY) if slots else (),
     )
+
+
+def _slot_sources(folder: Path, port: str) -> list[str]:
+    """What a firmware with slots is built from besides: the slots themselves and the port's flash driver."""
+    listing = folder / "ports" / port / "slots.txt"
+    if not listing.is_file():
+        raise ConfigError(
+            f"device_runtime's port {port!r} has no flash driver for slots",
+            hint=f"ports/{port}/slots.txt must name one; device_runtime/README.md says what it brings",
+        )
+    shared = sorted(f"src/slots/{path.name}" for path in (folder / "src" / "slots").glob("*.c"))
+    return [*shared, *listing.read_text().split()]
 
 
 def copy_runtime(runtime: Runtime, bundle_folder: Path) -> None:
@@ -183,17 +203,44 @@ def start_network(objects: Objects, variant: Variant, network: Network) -> list[
 
 
 def build_device_program(
-    objects: Objects, network: Network, target: Target, compiler: Compiler, runtime: Runtime, output: Path
+    objects: Objects,
+    network: Network,
+    target: Target,
+    compiler: Compiler,
+    runtime: Runtime,
+    output: Path,
+    slots: str | None = None,
 ) -> None:
-    """Compile a network with the runtime for the target and link it into `output`."""
+    """Compile a network with the runtime for the target and link it into `output`.
+
+    `slots` is the source that describes the slots of a firmware that has some.
+    """
     variant = device_variant(target, compiler)
     paths = [*start_network(objects, variant, network), *start_runtime(objects, variant, runtime)]
+    if slots is not None:
+        paths += start_network(objects, variant, Network(sources=(slots,)))
     link_flags = ["-Wl,--gc-sections", *(LINUX_LINK_FLAGS if target.system == "linux" else ())]
     if runtime.linker_script is not None and target.memory is not None:
         (objects.folder / RUNTIME / "memory.ld").write_text(memory_script(target.memory))
         script = RUNTIME / runtime.linker_script
-        link_flags += ["-nostartfiles", "--specs=nano.specs", "-L", str(RUNTIME), "-T", str(script)]
+        link_flags += [*BARE_LINK_FLAGS, "-L", str(RUNTIME), "-T", str(script)]
     objects.wait(paths)
+    objects.run([*variant.command, *paths, *link_flags, "-o", str(output)])
+
+
+def build_slot_payload(
+    objects: Objects, network: Network, target: Target, compiler: Compiler, memory: Memory, output: Path
+) -> None:
+    """Compile a network alone, with the entry of a slot image, and link it for `memory` into `output`."""
+    variant = device_variant(target, compiler)
+    flags = (*COMMON_FLAGS, *RUNTIME_FLAGS, f"-I{RUNTIME}/include")
+    entry = objects.start(variant, str(RUNTIME / SLOT_ENTRY), flags)
+    paths = [*start_network(objects, variant, network), entry]
+    regions = RUNTIME / output.stem
+    (objects.folder / regions).mkdir(exist_ok=True)
+    (objects.folder / regions / "memory.ld").write_text(memory_script(memory))
+    objects.wait(paths)
+    link_flags = ["-Wl,--gc-sections", *BARE_LINK_FLAGS, "-L", str(regions), "-T", str(RUNTIME / SLOT_SCRIPT)]
     objects.run([*variant.command, *paths, *link_flags, "-o", str(output)])
 
 
@@ -202,7 +249,17 @@ def reference_flags(target: Target) -> tuple[str, ...]:
 
     Without the instruction the kernels of a target with `fma` call fmaf, which computes the same, slowly.
     """
-    return ("-mfma", "-mavx2") if "fma" in target.features and {"fma", "avx2"} <= _x86_features() else ()
+    has = _x86_features()
+    if "fma" not in target.features or not {"fma", "avx2"} <= has:
+        return ()
+    return ("-mfma", "-mavx2", *(_half_flags(has) if target.arithmetic == "half" else ()))
+
+
+def _half_flags(has: frozenset[str]) -> tuple[str, ...]:
+    """What multiplies halves here; without any they are computed as doubles, slowly."""
+    if {"avx512_fp16", "avx512vl", "f16c"} <= has:
+        return ("-mf16c", "-mavx512fp16", "-mavx512vl")
+    return ("-mf16c",) if "f16c" in has else ()
 
 
 def _system_flags(target: Target, compiler: Compiler) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgecompress.compile import binary_weights, emit_network, emit_weights, link
+from edgecompress.compile import binary_weights, emit_network, emit_weights, link, slots
 from edgecompress.core import files
 from edgecompress.core.compilers import Compiler
 from edgecompress.core.target import Target
@@ -38,7 +38,9 @@ def begin(draft: Draft, program: Program, texts: Mapping[str, str], compiler: Co
     written |= _write(folder, _weights_files(program, target))
     unnamed = emit_network.network_source(program, target.name, bytes(emit_network.BUILD_ID_BYTES), pins=target.pin)
     words = (target.name, compiler.kind, *link.device_flags(target, compiler, small=small))
-    build_id = _build_id({**written, "network.c": unnamed.encode()}, words, link.find_runtime(target.port))
+    if draft.slot_key is not None and target.slots is not None:
+        written |= _write(folder, {slots.SOURCE: slots.source(target.slots, draft.slot_key)})
+    build_id = _build_id({**written, "network.c": unnamed.encode()}, words, draft.runtime)
     _write(folder, {"network.c": emit_network.network_source(program, target.name, build_id, pins=target.pin)})
     for variant, network in variants:
         link.start_network(draft.objects, variant, network)

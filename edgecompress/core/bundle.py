@@ -6,6 +6,7 @@ src/              generated C: model.h, model.c (kernels and model_run), network
 runtime/          the sources of device_runtime that it was built with: the bundle can be built again from what it holds
 firmware.elf      for a bare target; `program` for a hosted one: the network linked with device_runtime
 lib/              for Linux: libmodel.a and libmodel.so for a program of one's own, edgecompress.h, example.py
+slots/            for a firmware with slots: the network alone, linked for each slot (a.bin, b.bin), with its ELF files
 host/reference    the same C built for this machine: reads inputs on stdin, writes outputs on stdout;
                   for Linux it reads src/weights.bin when it starts
 vectors/          one inputs_NAME.npy and outputs_NAME.npy a tensor, shape (n, *spec.shape[1:])
@@ -23,6 +24,7 @@ from pydantic import ValidationError
 
 from edgecompress.core import files, tools
 from edgecompress.core.errors import ConfigError, ToolFailedError
+from edgecompress.core.slot_image import SlotImages
 from edgecompress.core.values import AppliedStep, Array, FileValue, Optimize, TensorSpec, first_problem
 
 MANIFEST_VERSION = 1
@@ -117,10 +119,15 @@ WINOGRAD = "winograd"
 """The operators of layers that Winograd's filters compute begin with it: `winograd4_conv2d` is by F(4, 3)."""
 
 
+HALF = "half_"
+"""Those of layers that multiply in half precision: `half_conv2d`."""
+
+
 class Manifest(FileValue):
     """What the bundle holds and where it came from.
 
     `modes` says what this mode and the others take; there are none where memory is not scarce.
+    `slots` are images for the slots of a firmware, where there are some.
     `keeps_inputs` is False when an inference may write over the inputs: they must be written before every one.
     """
 
@@ -140,14 +147,18 @@ class Manifest(FileValue):
     arena: Arena
     sizes: Sizes
     vectors: Vectors
+    slots: SlotImages | None = None
     program: str
     files: dict[str, str]
     tools: dict[str, str]
 
     @property
     def stated_relative_error(self) -> float:
-        """How near float outputs are to ONNX Runtime's, by the largest magnitude: Winograd convolutions lose some."""
-        return 1e-3 if any(layer.op.startswith(WINOGRAD) for layer in self.layers) else 1e-5
+        """How near float outputs are to ONNX Runtime's, by the largest magnitude.
+
+        Winograd convolutions and products of halves lose some.
+        """
+        return 1e-3 if any(layer.op.startswith((WINOGRAD, HALF)) for layer in self.layers) else 1e-5
 
 
 @dataclass(frozen=True, kw_only=True)

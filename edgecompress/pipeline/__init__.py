@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edgecompress.core.effects import StepEffect
     from edgecompress.core.recipe import Recipe, Step
     from edgecompress.core.report import Baseline, LimitResult, Report
+    from edgecompress.core.slot_key import PublicKey
     from edgecompress.core.target import Target
     from edgecompress.core.values import Data, Model, Optimize
     from edgecompress.deploy._ssh_devices import RemoteBoard
@@ -96,11 +97,15 @@ def tune(run: Run, chosen: Target, choice: DeviceChoice, optimize: Optimize = "b
 
 
 def compile_network(
-    run: Run, chosen: Target, optimize: Optimize = "balanced", ways: Mapping[str, str] | None = None
+    run: Run,
+    chosen: Target,
+    optimize: Optimize = "balanced",
+    ways: Mapping[str, str] | None = None,
+    slot_key: PublicKey | None = None,
 ) -> Bundle:
     """Compile the network, refusing what does not fit before any compiler runs. Writes RUN/bundle/.
 
-    `ways` are those that `tune` found.
+    `ways` are those that `tune` found. With a `slot_key` the firmware has slots, and there are images for them.
     """
     from edgecompress import compile as compiler
 
@@ -110,6 +115,7 @@ def compile_network(
         "target": chosen.model_dump(mode="json"),
         "optimize": optimize,
         "ways": dict(ways or {}),
+        **({"slot_key": slot_key.fingerprint} if slot_key is not None else {}),
     }
     with run.stage("compile", inputs, "bundle/manifest.json", intact=run.has_whole_bundle) as key:
         if key is not None:
@@ -120,6 +126,7 @@ def compile_network(
                 samples=run.evaluation(),
                 optimize=optimize,
                 ways=ways or {},
+                slot_key=slot_key,
                 progress=run.observer.progress,
             )
     return run.bundle()
@@ -176,16 +183,18 @@ def run_all(
     more_steps: Sequence[Step] = (),
     step_figures: bool = True,
     tuned: bool = False,
+    slot_key: PublicKey | None = None,
 ) -> Report:
     """All stages in order. What is up to date is kept.
 
     With `step_figures` every step of the recipe is built and measured, to show what each bought and cost. With `tuned`
-    the fastest ways of its layers are measured on the device before the network is compiled.
+    the fastest ways of its layers are measured on the device before the network is compiled. `slot_key` as for
+    `compile_network`.
     """
     run = compress(source, folder, observer, chosen, more_steps)
     if step_figures and run.record.recipe.steps:
         measure_steps(run, chosen, choice, optimize)
-    compile_network(run, chosen, optimize, tune(run, chosen, choice, optimize) if tuned else None)
+    compile_network(run, chosen, optimize, tune(run, chosen, choice, optimize) if tuned else None, slot_key)
     deploy(run, choice)
     profile(run, choice, repeat)
     return report(run)
@@ -221,8 +230,8 @@ def _found(limit: LimitResult) -> str:
     return f"{limit.value:,g}" + (f" (VOID: {limit.void})" if limit.void else "")
 
 
-def check(source: Path, chosen: Target, optimize: Optimize = "balanced") -> Fit:
-    """Say whether a network fits a target, before anything is built or written.
+def check(source: Path, chosen: Target, optimize: Optimize = "balanced", *, slots: bool = False) -> Fit:
+    """Say whether a network fits a target, or a firmware with slots and a slot of it, before anything is built.
 
     `source` is a model file, a recipe (its model as given), or a run folder (its compressed network).
     """
@@ -231,9 +240,9 @@ def check(source: Path, chosen: Target, optimize: Optimize = "balanced") -> Fit:
     if source.is_dir():
         run = Run.open(source, Silent())
         run.key("compress")
-        return compiler.check(_load(run, "model"), chosen, optimize)
+        return compiler.check(_load(run, "model"), chosen, optimize, slots=slots)
     asked = recipe.load_or_wrap(source)
-    return compiler.check(_as_given(asked), chosen, optimize)
+    return compiler.check(_as_given(asked), chosen, optimize, slots=slots)
 
 
 def remote_board(address: str) -> RemoteBoard:
