@@ -18,6 +18,7 @@ from onnxruntime.quantization.calibrate import CalibrationMethod, TensorData, Te
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from onnxruntime.quantization.quant_utils import add_infer_metadata
 
+from edgecompress.compress import _exit_scales
 from edgecompress.core.errors import EdgecompressError, ModelError
 
 SAME_SCALE = frozenset({"AveragePool", "GlobalAveragePool", "MaxPool", "GlobalMaxPool"})
@@ -61,7 +62,7 @@ def quantize(
             QuantType.QInt8 if activation_bits == 8 else QuantType.QInt16,
             TensorsData(CalibrationMethod.MinMax, _data(real, ranges)),
             [],
-            [],
+            _exit_scales.unquantized(real),
             sorted({node.op_type for node in real.graph.node}),
             {
                 "WeightSymmetric": True,
@@ -111,7 +112,7 @@ def explained(name: str) -> Iterator[None]:
 
 
 def _data(real: ModelProto, ranges: Ranges) -> dict[str, TensorData]:
-    shared = dict(ranges)
+    shared = _exit_scales.shared(real, ranges)
     for node in real.graph.node:
         if node.op_type in SAME_SCALE:
             shared[node.output[0]] = shared[node.input[0]]
@@ -133,11 +134,10 @@ def _given(parameters: Parameters) -> dict[str, list[dict[str, Any]]]:
 
 
 def _fixed_outputs(proto: ModelProto) -> dict[str, list[dict[str, Any]]]:
+    known = {node.output[0]: FIXED_OUTPUTS[node.op_type] for node in proto.graph.node if node.op_type in FIXED_OUTPUTS}
     return {
-        node.output[0]: [{"scale": np.array(scale, np.float32), "zero_point": np.array(zero_point, np.int8)}]
-        for node in proto.graph.node
-        if node.op_type in FIXED_OUTPUTS
-        for scale, zero_point in [FIXED_OUTPUTS[node.op_type]]
+        name: [{"scale": np.array(scale, np.float32), "zero_point": np.array(zero_point, np.int8)}]
+        for name, (scale, zero_point) in _exit_scales.with_results(proto, known).items()
     }
 
 
