@@ -12,12 +12,13 @@ from edgecompress.compile.winograd import FILTERS, TAPS, Filter
 
 @pytest.mark.parametrize("used", FILTERS.values(), ids=lambda used: f"F({used.results},3)")
 def test_the_matrices_are_a_filter_of_three_taps_exactly(used: Filter) -> None:
+    outputs, weights, inputs = used.outputs, used.weights, used.inputs
     for result in range(used.results):
         for tap in range(TAPS):
             for place in range(used.size):
                 factor = sum(
                     (
-                        used.outputs[result][point] * used.weights[point][tap] * used.inputs[point][place]
+                        outputs[result][point] * weights[point][tap] * inputs[point][place]
                         for point in range(used.size)
                     ),
                     start=Fraction(0),
