@@ -61,8 +61,7 @@ def samples(name: str) -> Data:
     source = recipe.load(EXAMPLES / "wakeword.toml").data
     if name == "sww_stream" and source is not None:
         return data.load(source, network(name).inputs)
-    noise = load.noise(network(name), 8, seed=0)
-    return Data(calibration=noise, evaluation=noise)
+    return Data(calibration=load.noise(network(name), 8, seed=0), evaluation=load.noise(network(name), 2, seed=1))
 
 
 def context(name: str) -> Context:
