@@ -8,6 +8,7 @@
 #include "fault.h"
 #include "frame.h"
 #include "port.h"
+#include "slots.h"
 
 #define LONGEST_NAME 128u
 
@@ -271,18 +272,35 @@ static command_function function_of(uint8_t command) {
     case EDGERT_COMMAND_FAULT: return fault;
     case EDGERT_COMMAND_RESET: return reset;
     case EDGERT_COMMAND_THREADS: return threads;
-    default: return NULL;
+    case EDGERT_COMMAND_SLOT_INFO:
+    case EDGERT_COMMAND_SLOT_BEGIN:
+    case EDGERT_COMMAND_SLOT_WRITE:
+    case EDGERT_COMMAND_SLOT_FINISH:
+    case EDGERT_COMMAND_SLOT_CONFIRM:
+    case EDGERT_COMMAND_SLOT_REVERT: break;
     }
+    return NULL;
+}
+
+/* That of src/slots/commands.c takes its place where the firmware has model slots. */
+__attribute__((weak)) edgert_status edgert_slots_command(uint8_t command, const uint8_t *payload,
+                                                         uint32_t payload_bytes, edgert_frame *unused) {
+    (void)command;
+    (void)payload;
+    (void)payload_bytes;
+    (void)unused;
+    return EDGERT_STATUS_UNKNOWN_COMMAND;
 }
 
 static edgert_status execute(const edgert_network *network, const edgert_frame *request) {
     const exchange x = {network, edgert_frame_payload(request), request->payload_bytes, &answer};
-    const command_function function = function_of(edgert_frame_command(request));
-    if (function == NULL) {
-        return EDGERT_STATUS_UNKNOWN_COMMAND;
-    }
+    const uint8_t command = edgert_frame_command(request);
+    const command_function function = function_of(command);
     in_session = in_session || function == hello;
-    return in_session ? function(&x) : EDGERT_STATUS_NO_SESSION;
+    if (!in_session) {
+        return EDGERT_STATUS_NO_SESSION;
+    }
+    return function == NULL ? edgert_slots_command(command, x.payload, x.payload_bytes, x.answer) : function(&x);
 }
 
 /* A request that is repeated (the host did not get the answer) is answered again and not executed again; but hello,
