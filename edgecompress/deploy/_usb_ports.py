@@ -50,11 +50,11 @@ def ports() -> tuple[Port, ...]:
     return tuple(sorted(found, key=lambda port: port.path))
 
 
-def address_of(port: Port, among: Iterable[Port]) -> str:
+def address_of(port: Port, among: Iterable[Port] | None = None) -> str:
     """Return the address that names the port for good: by serial number, else by its path."""
     if port.serial_number is None:
         return f"serial://{port.path}"
-    alike = [each for each in among if each.serial_number == port.serial_number]
+    alike = [each for each in (ports() if among is None else among) if each.serial_number == port.serial_number]
     which = f"/{port.interface}" if len(alike) > 1 and port.interface is not None else ""
     return f"serial://{BY_USB}{port.serial_number}{which}"
 
@@ -75,6 +75,15 @@ def choose(target: Target, address: str | None) -> Port:
     if port is None:
         return Port(path=address)
     return port
+
+
+def address_after_reset(target: Target) -> str | None:
+    """Return the address of a port that a board in its bootloader will have when its firmware runs.
+
+    It is the only port of the target's VID:PID then: None when there is such a port now, for that is another board's.
+    """
+    is_free = target.usb.ids and not any(port.usb_id in target.usb.ids for port in ports())
+    return "serial://" if is_free else None
 
 
 def again(port: Port) -> Port | None:
