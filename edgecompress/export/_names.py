@@ -6,8 +6,8 @@ import re
 
 FALLBACK = "network"
 SUFFIX = "_network"
-LONGEST = 40
-"""Characters: the Arduino IDE takes names of 63, PlatformIO's registry 50, and words are added behind it."""
+LONGEST = 32
+"""Characters: the Arduino IDE takes sketches of 63, PlatformIO's registry libraries of 50; words are added to both."""
 
 C_WORDS = (
     "auto break case char const continue default do double else enum extern float for goto if inline int long register "
@@ -33,8 +33,9 @@ TAKEN = frozenset(" ".join((C_WORDS, CPP_WORDS, STANDARD_HEADERS, CMAKE_TARGETS)
 
 def identifier(name: str) -> str:
     """Give the nearest name that is right everywhere: lower case letters, digits and single underscores."""
-    words = re.findall(r"[a-z0-9]+", name.lower())
-    found = "_".join(words)[:LONGEST].strip("_") or FALLBACK
+    found = "_".join(re.findall(r"[a-z0-9]+", name.lower())) or FALLBACK
     if found[0].isdigit():
         found = f"{FALLBACK}_{found}"
-    return f"{found}{SUFFIX}" if found in TAKEN else found
+    if found in TAKEN:
+        found = f"{found}{SUFFIX}"
+    return found[:LONGEST].strip("_")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from edgecompress.core.bundle import Bundle, Manifest
 from edgecompress.core.errors import ConfigError
@@ -11,6 +12,9 @@ from edgecompress.export import _names
 
 VERSION = "1.0.0"
 """Of every exported library: its build id tells one from another."""
+
+LONGEST_NAME = 80
+"""PlatformIO and CMSIS-Pack take descriptions of about 255 characters."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +35,19 @@ class Project:
         return _names.identifier(self.manifest.name)
 
     @property
+    def short_name(self) -> str:
+        """The network's own name, as far as descriptions have room for it."""
+        return self.manifest.name[:LONGEST_NAME]
+
+    @property
     def sentence(self) -> str:
-        """What it is, on one line."""
-        return f"The neural network {self.manifest.name} in C, compiled for {self.target.name}"
+        """What it is."""
+        return f"The neural network {self.short_name} in C, compiled for {self.target.name[:LONGEST_NAME]}"
+
+    @property
+    def urn(self) -> str:
+        """The build id as a URI (RFC 9562, 4): formats that ask for the address of a page get this."""
+        return UUID(self.manifest.build_id).urn
 
     def require_microcontroller(self, format_name: str) -> None:
         """Raise ConfigError for a network that was compiled for Linux."""

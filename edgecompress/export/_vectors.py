@@ -18,6 +18,7 @@ ROOM_OF_EXAMPLE = 8_192
 """Flash that the example's other code is left."""
 PER_LINE = 24
 SOURCES = ("check.c", "vectors.c")
+HEADERS = ("check.h", "vectors.h")
 
 
 def write(project: Project, folder: Path) -> tuple[str, ...]:
@@ -33,7 +34,7 @@ def write(project: Project, folder: Path) -> tuple[str, ...]:
         "wanted": [_array(row) for row in wanted[:count]],
     }
     name = project.name
-    _templates.write(project, folder, {f"{name}_{file}": file for file in (*SOURCES, "check.h", "vectors.h")}, **values)
+    _templates.write(project, folder, {f"{name}_{file}": file for file in (*SOURCES, *HEADERS)}, **values)
     return tuple(f"{name}_{file}" for file in SOURCES)
 
 
