@@ -14,7 +14,7 @@ import edgecompress
 from edgecompress.cli.devices import devices_group
 from edgecompress.cli.doctor import doctor
 from edgecompress.cli.export import export_command
-from edgecompress.cli.keys import keys_group
+from edgecompress.cli.keys import ask_passphrase, keys_group
 from edgecompress.cli.methods import methods_group
 from edgecompress.core.errors import EdgecompressError, UsageError
 
@@ -36,7 +36,8 @@ output_option = click.option(
 device_option = click.option(
     "--device",
     help="The device's address: qemu://, local://, ssh://pi@HOST; virtual boards are loop://rpi4 (by qemu-user, ready "
-    "in a second) and vm://rpi4 (a whole system). [default: the target's]",
+    "in a second) and vm://rpi4 (a whole system); qemu://FOLDER keeps an emulated board, with its flash, in a folder. "
+    "[default: the target's]",
 )
 emulator_option = click.option(
     "--emulator-args",
@@ -169,7 +170,7 @@ def run(
 @group.command()
 @source_argument
 @output_option
-@click.option("--target", "-t", "target_name", help="Keep channel counts a multiple of what this target asks for.")
+@click.option("--target", "-t", "target_name", help="What channel counts are rounded and instructions counted for.")
 @step_option
 @json_option
 def compress(source: Path, folder: Path, target_name: str | None, steps: tuple[str, ...], as_json: bool) -> None:
@@ -230,21 +231,41 @@ def compile_command(
 @run_argument
 @device_option
 @emulator_option
+@click.option("--slot", "into_slot", is_flag=True, help="Into a slot of the firmware that runs there (docs/slots.md).")
+@click.option(
+    "--key",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="For --slot: the private key whose public half the firmware was built with.",
+)
 @json_option
-def deploy(run_folder: Path, device: str | None, emulator_args: str, as_json: bool) -> None:
+def deploy(
+    run_folder: Path, device: str | None, emulator_args: str, into_slot: bool, key: Path | None, as_json: bool
+) -> None:
     """Bring the bundle of RUN onto the device and verify it there. Writes RUN/deployment.json.
 
     Success means: the device answered with the bundle's build id and reproduced its test vectors byte for byte.
+    With --slot, a firmware that runs there already takes the network into the slot that is not in use; the model before
+    serves again when the new one fails. The same command again goes on where it was interrupted.
 
     \b
-    Example:
+    Examples:
       edgecompress deploy runs/wakeword
+      edgecompress deploy runs/wakeword --device qemu://board
+      edgecompress deploy runs/better --slot --key wakeword.key --device qemu://board
+      edgecompress deploy runs/better --slot --key wakeword.key --device serial:///dev/ttyACM0
     """
     from edgecompress import pipeline
 
+    if into_slot != (key is not None):
+        raise UsageError("--slot and --key belong together", hint="give both: --slot --key KEY")
     with _display() as display:
         opened = _open(run_folder, display)
-        pipeline.deploy(opened, _choice(device, emulator_args))
+        if key is None:
+            pipeline.deploy(opened, _choice(device, emulator_args))
+        else:
+            from edgecompress.pipeline import slots
+
+            slots.deploy(opened, _choice(device, emulator_args), key, lambda: ask_passphrase(key))
     _print_stage(opened, "deploy", run_folder / "deployment.json", as_json)
 
 

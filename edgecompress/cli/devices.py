@@ -113,16 +113,21 @@ def versions(address: str, as_json: bool) -> None:
 @devices_group.command()
 @address_argument
 @model_option
+@click.option("--target", "-t", "target_name", help="For a board with slots: its profile, by name or path.")
 @json_option
-def rollback(address: str, model: str | None, as_json: bool) -> None:
-    """Make the version before the current one current again.
+def rollback(address: str, model: str | None, target_name: str | None, as_json: bool) -> None:
+    """Make the version before the current one current again; on a board with slots, the model in the other slot.
 
     \b
-    Example:
+    Examples:
       edgecompress devices rollback ssh://pi@raspberrypi.local --model wakeword
+      edgecompress devices rollback serial:///dev/ttyACM0 --target my-board.toml
     """
     from edgecompress import pipeline
 
+    if target_name is not None:
+        _revert_slot(address, target_name, as_json)
+        return
     done = pipeline.remote_board(address).roll_back(model)
     if as_json:
         told = {"model": done.model, "current": _as_json(done.current), "replaced": _as_json(done.replaced)}
@@ -150,6 +155,19 @@ def unlock(address: str, model: str | None, as_json: bool) -> None:
         return
     for name, holder in removed.items():
         click.echo(f"{name}: {holder} held the lock")
+
+
+def _revert_slot(address: str, target_name: str, as_json: bool) -> None:
+    from edgecompress.core import target
+    from edgecompress.pipeline import slots
+
+    was, now = slots.roll_back(address, target.load(target_name))
+    if as_json:
+        facts = {"slot": now.name, "build_id": now.build_id} if now is not None else {"slot": "firmware"}
+        click.echo(json.dumps({**facts, "replaced": was}))
+        return
+    runs = f"build {now.build_id} in slot {now.name}" if now is not None else "the firmware's own network"
+    click.echo(f"{runs} runs; slot {was} is rejected")
 
 
 def _in_words(value: object) -> str:

@@ -9,16 +9,23 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 
 from edgecompress.core import answers, fault_text, wire
-from edgecompress.core.answers import DeviceInfo, Fault, Stats
+from edgecompress.core.answers import DeviceInfo, Fault, Hello, Stats
 from edgecompress.core.board import Board
 from edgecompress.core.bundle import Bundle
-from edgecompress.core.errors import ConfigError, TransferError, UnreachableError, WrongDeviceError
-from edgecompress.core.session import ANSWER_TIMEOUT_S, ByteStream, Clock, RestartedError, Session
+from edgecompress.core.errors import ConfigError, TransferError, UnreachableError, UsageError, WrongDeviceError
+from edgecompress.core.session import (
+    ANSWER_TIMEOUT_S,
+    HELLO_TIMEOUT_S,
+    ByteStream,
+    Clock,
+    RestartedError,
+    Session,
+)
 from edgecompress.core.target import Target
 from edgecompress.core.values import Array, Progress, TensorSpec, no_progress
 from edgecompress.core.wire import Command
@@ -54,6 +61,14 @@ class Link(Protocol):
 
     def close(self) -> None:
         """End what `start` began; harmless twice."""
+
+
+@runtime_checkable
+class OpenLink(Link, Protocol):
+    """A link that also reaches a device as it is."""
+
+    def join(self, progress: Progress) -> ByteStream:
+        """Start the device with what lies on it, where that is needed, and open the stream to it; write nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,22 +125,54 @@ class Device:
         Raises UnreachableError when nothing, or nothing sensible, answers in time; WrongDeviceError for another
         target, program or protocol; TransferError when an output differs.
         """
-        if bundle.manifest.target != self.target.name:
-            raise WrongDeviceError(
-                f"the bundle was built for {bundle.manifest.target}, the device is {self.target.name}",
-                hint=f"compile for {self.target.name}, or deploy to {bundle.manifest.target}",
-            )
+        self._refuse_another_target(bundle)
         self.close()
-        self._bundle = bundle
         self._session = Session(self._link.start(bundle, progress), self.description, clock=self._clock)
         try:
-            self._info = self._meet(bundle)
-            self._forget_old_fault()
-            self._verify(bundle, progress)
+            self.adopt(bundle, progress)
             self._link.accept()
         except BaseException:
             self.close()
             raise
+
+    def join(self, progress: Progress = no_progress) -> Hello:
+        """Reach the device as it is, and return what it says of itself; nothing can be run before `adopt`.
+
+        Raises UsageError when the link only reaches what it brought itself, otherwise as `install` does.
+        """
+        if not isinstance(self._link, OpenLink):
+            raise UsageError(
+                f"{self.description} is reached with a program of its own only",
+                hint="slots are reached by serial://PORT, or qemu://FOLDER for an emulated board that is kept",
+            )
+        self.close()
+        self._session = Session(self._link.join(progress), self.description, clock=self._clock)
+        return self.greet()
+
+    def greet(self, timeout_s: float = HELLO_TIMEOUT_S) -> Hello:
+        """Begin the conversation anew; return what the device says of itself."""
+        hello = answers.read_hello(self._open_session().greet(timeout_s))
+        if hello is None:
+            raise WrongDeviceError(
+                f"{self.description} does not speak protocol version {wire.PROTOCOL_VERSION}",
+                hint="its firmware is of another edgecompress: compile and deploy again",
+            )
+        return hello
+
+    def adopt(self, bundle: Bundle, progress: Progress = no_progress) -> None:
+        """Prove that the bundle's network runs there, by hello and the test vectors; raises as `install` does."""
+        self._refuse_another_target(bundle)
+        self._bundle = bundle
+        self._info = self._meet(bundle)
+        self._forget_old_fault()
+        self._verify(bundle, progress)
+
+    def ask(self, command: Command, payload: bytes = b"", *, timeout_s: float = ANSWER_TIMEOUT_S) -> bytes:
+        """Send one request; return the answer's payload.
+
+        Raises UnreachableError when none comes in time or the device restarted, RefusedError when it says no.
+        """
+        return self._ask(command, payload, timeout_s=timeout_s)
 
     def describe(self) -> DeviceInfo:
         """What the device told about itself."""
@@ -159,12 +206,11 @@ class Device:
         """Ask for the fault record, which outlives a reset; None when there is none."""
         return answers.read_fault(self._ask(Command.FAULT, b"\0"))
 
-    def reset(self) -> None:
+    def reset(self, timeout_s: float = HELLO_TIMEOUT_S) -> Hello:
         """Start the device anew, as after power-on, and greet it."""
-        session = self._open_session()
         with suppress(RestartedError):  # the answer was lost, the device already is anew
-            session.ask(Command.RESET)
-        session.greet()
+            self._open_session().ask(Command.RESET)
+        return self.greet(timeout_s)
 
     def close(self) -> None:
         """End the session and what the link started; harmless twice."""
@@ -198,13 +244,15 @@ class Device:
         stopped.figures["fault"] = asdict(fault)
         return stopped
 
-    def _meet(self, bundle: Bundle) -> DeviceInfo:
-        hello = answers.read_hello(self._open_session().greet())
-        if hello is None:
+    def _refuse_another_target(self, bundle: Bundle) -> None:
+        if bundle.manifest.target != self.target.name:
             raise WrongDeviceError(
-                f"{self.description} does not speak protocol version {wire.PROTOCOL_VERSION}",
-                hint="its firmware is of another edgecompress: compile and deploy again",
+                f"the bundle was built for {bundle.manifest.target}, the device is {self.target.name}",
+                hint=f"compile for {self.target.name}, or deploy to {bundle.manifest.target}",
             )
+
+    def _meet(self, bundle: Bundle) -> DeviceInfo:
+        hello = self.greet()
         manifest = bundle.manifest
         if hello.build_id != manifest.build_id:
             raise WrongDeviceError(

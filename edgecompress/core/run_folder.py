@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ValidationError
@@ -84,13 +84,19 @@ class RunRecord(FileValue):
 
 
 class Deployment(FileValue):
-    """deployment.json: proof that the device holds this build and computes what the host computed."""
+    """deployment.json: proof that the device holds this build and computes what the host computed.
+
+    After `deploy --slot`, `slot` says where the network runs (`firmware`: it is the one that the firmware brought along),
+    `sequence` counts the installations.
+    """
 
     device: str
     emulated: bool
     target: str
     build_id: str
     verified_vectors: int
+    slot: Literal["a", "b", "firmware"] | None = None
+    sequence: int | None = None
 
 
 class Profile(FileValue):

@@ -35,6 +35,14 @@ class RestartedError(UnreachableError):
     """The device started anew since hello: it was reset, lost its power, or a fault stopped its program."""
 
 
+class RefusedError(TransferError):
+    """The device answered a request with a status that says no."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class Session:
     """Requests over a byte stream, numbered, so that a repeated one is not executed twice."""
 
@@ -94,7 +102,7 @@ class Session:
             raise RestartedError(f"{self._description} restarted before {command.name} was done")
         known = answer.status in set(Status)
         name = Status(answer.status).name if known else f"status {answer.status}"
-        raise TransferError(f"{self._description} refused {command.name}: {name}")
+        raise RefusedError(f"{self._description} refused {command.name}: {name}", answer.status)
 
     @property
     def _noise_bytes(self) -> int:

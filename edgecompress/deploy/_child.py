@@ -31,10 +31,13 @@ _COMPLAINT = re.compile(r"\b(fatal|error|invalid|cannot|could not|no such)\b", r
 class Child:
     """A running program whose stdin and stdout are the far end of a socket. It is also the ByteStream to it.
 
-    `name` is how errors call it. The program ends with `close`, and with this process, whatever ends that.
+    `name` is how errors call it; `keeps` are files, by their descriptors, that it keeps open. The program ends with
+    `close`, and with this process, whatever ends that.
     """
 
-    def __init__(self, command: Sequence[str | Path], *, name: str, stdout_is_stream: bool) -> None:
+    def __init__(
+        self, command: Sequence[str | Path], *, name: str, stdout_is_stream: bool, keeps: tuple[int, ...] = ()
+    ) -> None:
         self._name = name
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
         self._socket, far_end = socket.socketpair()
@@ -48,6 +51,7 @@ class Child:
                 stdin=far_end.fileno(),
                 stdout=far_end.fileno() if stdout_is_stream else self._stderr,
                 stderr=self._stderr,
+                pass_fds=keeps,
                 process_group=0,
             )
 

@@ -46,6 +46,12 @@ class SerialLink:
             )
         return self._line
 
+    def join(self, progress: Progress) -> ByteStream:  # noqa: ARG002
+        """Open the line, whatever model runs there. Raises UnreachableError when nothing answers."""
+        self._line, _ = meet(self._target, self._address)
+        self.description = f"{self._target.name} at {self._line.port.name}"
+        return self._line
+
     def accept(self) -> None:
         """Do nothing: the program runs where it lies."""
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from edgecompress.core.target import Target
     from edgecompress.core.values import Data, Model, Optimize
     from edgecompress.deploy._ssh_devices import RemoteBoard
+    from edgecompress.pipeline.steps import TargetFacts
 
 DEFAULT_REPEAT = 20
 REPORT_FILES = ("report.html", "report.json", "report.md")
@@ -39,27 +40,46 @@ class DeviceChoice:
     emulator_args: tuple[str, ...] = ()
 
 
+NO_CHOICE = DeviceChoice()
+
+
 def compress(
-    source: Path, folder: Path, observer: Observer, chosen: Target | None = None, more_steps: Sequence[Step] = ()
+    source: Path,
+    folder: Path,
+    observer: Observer,
+    chosen: Target | None = None,
+    more_steps: Sequence[Step] = (),
+    choice: DeviceChoice = NO_CHOICE,
+    optimize: Optimize = "balanced",
 ) -> Run:
     """Load the network and its data, and apply the recipe's steps in order, then `more_steps`. Writes RUN/model/.
 
-    A target that is known by now says what channel counts should be a multiple of.
+    A target that is known by now says what channel counts should be a multiple of, and counts instructions for steps
+    that have a budget of them.
     """
+    from edgecompress.pipeline import layer_counts
+    from edgecompress.pipeline.steps import TargetFacts
+
     run = Run.begin(folder, source, observer, more_steps)
     asked = run.record.recipe
-    channel_multiple = chosen.channel_multiple if chosen is not None else 1
+    facts, counted_on = TargetFacts(), []
+    if chosen is not None:
+        count = layer_counts.counter(chosen, optimize, lambda: connect(chosen, choice), observer.progress)
+        facts = TargetFacts(channel_multiple=chosen.channel_multiple, count_instructions=count)
+        if layer_counts.are_needed(asked.steps):
+            counted_on = [chosen.model_dump(mode="json"), optimize, choice.address, *choice.emulator_args]
     inputs = {
         "recipe": asked.model_dump(mode="json", exclude={"limits"}),
         "model": [_hash_if_there(path) for path in asked.model_sources],
         "data": [_hash_if_there(path) for path in asked.data.sources] if asked.data is not None else [],
-        "channel_multiple": channel_multiple,
+        "channel_multiple": facts.channel_multiple,
+        "counted_on": counted_on,
         "files": [_hash_if_there(path) for step in asked.steps for path in step.sources(source.resolve().parent)],
     }
     results = ["baseline.onnx", "model.onnx", "steps.json", *(["evaluation.npz"] if asked.data is not None else [])]
     with run.stage("compress", inputs, *(f"model/{name}" for name in results)) as key:
         if key is not None:
-            _compress(run, key, channel_multiple)
+            _compress(run, key, facts)
     return run
 
 
@@ -160,7 +180,7 @@ def profile(run: Run, choice: DeviceChoice, repeat: int = DEFAULT_REPEAT) -> Pro
     with run.stage("profile", inputs, "measurements.json") as key:
         if key is not None:
             with connect(run.target, choice) as device:
-                device.install(bundle, run.observer.progress)
+                _reach(run, device, bundle)
                 found = _measure(run, device, repeat)
                 result = Profile(
                     device=device.description,
@@ -191,7 +211,7 @@ def run_all(
     the fastest ways of its layers are measured on the device before the network is compiled. `slot_key` as for
     `compile_network`.
     """
-    run = compress(source, folder, observer, chosen, more_steps)
+    run = compress(source, folder, observer, chosen, more_steps, choice, optimize)
     if step_figures and run.record.recipe.steps:
         measure_steps(run, chosen, choice, optimize)
     compile_network(run, chosen, optimize, tune(run, chosen, choice, optimize) if tuned else None, slot_key)
@@ -261,7 +281,7 @@ def connect(chosen: Target, choice: DeviceChoice) -> Iterator[Device]:
         yield device
 
 
-def _compress(run: Run, key: str, channel_multiple: int) -> None:
+def _compress(run: Run, key: str, facts: TargetFacts) -> None:
     from edgecompress.core import data as data_source
     from edgecompress.models import onnx_file
     from edgecompress.pipeline import steps
@@ -270,7 +290,7 @@ def _compress(run: Run, key: str, channel_multiple: int) -> None:
     asked = run.record.recipe
     baseline = _as_given(asked)
     data = data_source.load(asked.data, baseline.inputs) if asked.data is not None else None
-    stations = list(steps.apply(run, baseline, data, key, channel_multiple))
+    stations = list(steps.apply(run, baseline, data, key, facts))
     with files.whole_folder(run.folder / "model") as draft:
         onnx_file.save(baseline, draft / "baseline.onnx", is_clean=True)
         onnx_file.save(stations[-1][0], draft / "model.onnx", is_clean=stations[-1][0] is baseline)
@@ -301,6 +321,15 @@ def _save_evaluation(data: Data, path: Path) -> None:
     if data.evaluation.labels is not None:
         arrays["labels"] = data.evaluation.labels
     np.savez(path, allow_pickle=False, **arrays)
+
+
+def _reach(run: Run, device: Device, bundle: Bundle) -> None:
+    """Bring the bundle onto the device again, or join it where it runs from a slot."""
+    if run.read("deployment.json", Deployment, by="deploy").slot is None:
+        device.install(bundle, run.observer.progress)
+        return
+    device.join(run.observer.progress)
+    device.adopt(bundle, run.observer.progress)
 
 
 def _measure(run: Run, device: Device, repeat: int) -> Measurements:

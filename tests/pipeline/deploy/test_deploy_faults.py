@@ -222,10 +222,14 @@ def test_a_bundle_without_its_program_is_refused(name: str, toy_bundle: ToyBundl
         device.install(bundle)
 
 
-@pytest.mark.parametrize("name", ["host", "mps2-an386"])
-def test_an_address_means_nothing_here(name: str) -> None:
+def test_an_address_means_nothing_here() -> None:
     with pytest.raises(UsageError, match=r"it has no address \(got '10\.0\.0\.1'\)"):
-        connect(name, address="10.0.0.1")
+        connect("host", address="10.0.0.1")
+
+
+def test_only_some_emulators_keep_a_board() -> None:
+    with pytest.raises(UsageError, match=r"the emulated mps2-an385 cannot be kept in a folder \(got 'board'\)"):
+        connect("mps2-an385", address="board")
 
 
 def test_emulator_arguments_mean_nothing_for_a_process() -> None:
