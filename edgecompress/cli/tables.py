@@ -23,10 +23,12 @@ WIDTH_OF_A_FILE = 160
 
 def print_targets(targets: Sequence[Target]) -> None:
     """One line a profile."""
-    table = _table("name", "cpu", "features", "flash", "RAM", "link", "description")
+    table = _table("name", "cpu", "features", "flash", "RAM", "link", "tried", "description")
     for target in targets:
         limits = (_bytes(target.flash_limit_bytes), _bytes(target.ram_limit_bytes))
-        table.add_row(target.name, target.cpu, " ".join(target.features), *limits, target.link, target.description)
+        table.add_row(
+            target.name, target.cpu, " ".join(target.features), *limits, target.link, target.tried, target.description
+        )
     _console().print(table)
 
 

@@ -12,6 +12,8 @@ from edgecompress.core import shipped, toml_file
 from edgecompress.core.errors import ConfigError
 from edgecompress.core.values import FileValue, Scalar
 
+Arithmetic = Literal["float", "half"]
+
 
 class Region(FileValue):
     """One memory region, in bytes."""
@@ -158,6 +160,7 @@ class Target(FileValue):
     pin: bool = False
     meters: tuple[str, ...] = ()
     exact_float: bool = False
+    arithmetic: Arithmetic = "float"
     toolchain: Toolchain
     emulator: Emulator | None = None
     slots: Slots | None = None
@@ -166,6 +169,34 @@ class Target(FileValue):
     flasher: str | None = None
     probe: dict[str, dict[str, Scalar]] = {}
     chip: Chip | None = None
+
+    @model_validator(mode="after")
+    def _multiplies_halves(self) -> Self:
+        if self.arithmetic == "half" and not self.has_half:
+            raise ValueError("arithmetic = 'half' needs the feature 'fp16' and the machine 'aarch64'")
+        if self.arithmetic == "half" and self.exact_float:
+            raise ValueError("exact_float asks for 1e-5, which arithmetic = 'half' cannot keep")
+        return self
+
+    @property
+    def has_half(self) -> bool:
+        """True where cores multiply vectors of halves."""
+        return self.system == "linux" and self.machine == "aarch64" and {"neon", "fp16"}.issubset(self.features)
+
+    def computing_in(self, arithmetic: Arithmetic) -> Target:
+        """The same device with another arithmetic for float networks; ConfigError when it has none such."""
+        if arithmetic == "half" and not self.has_half:
+            able = [name for name in names() if load(name).has_half]
+            raise ConfigError(
+                f"{self.name} ({self.cpu}) has no arithmetic in half precision",
+                hint=f"leave out --arithmetic half, or choose a target with the feature fp16: {', '.join(able)}",
+            )
+        if arithmetic == "half" and self.exact_float:
+            raise ConfigError(
+                f"{self.name} says exact_float = true, which asks for 1e-5; half precision keeps 1e-3",
+                hint="leave out --arithmetic half, or exact_float in the target profile",
+            )
+        return self.model_copy(update={"arithmetic": arithmetic})
 
     @property
     def channel_multiple(self) -> int:
@@ -181,6 +212,13 @@ class Target(FileValue):
     def ram_limit_bytes(self) -> int | None:
         """The RAM that data, arena and stack may fill, or None when it is not limited."""
         return self.budget.ram_bytes or (self.memory.ram.length if self.memory else self.ram_bytes)
+
+    @property
+    def tried(self) -> str:
+        """How far the profile was tried before it was shipped: an emulator stands in for the board where there is one."""
+        if self.system == "linux":
+            return "emulated" if self.link == "ssh" else "run"
+        return "emulated" if self.emulator is not None else "built, not run"
 
     def with_slots(self) -> Target:
         """The same device as a firmware with slots sees it: its flash and RAM end where those of the slots begin.
