@@ -86,7 +86,7 @@ class RunRecord(FileValue):
 class Deployment(FileValue):
     """deployment.json: proof that the device holds this build and computes what the host computed.
 
-    After `deploy --slot`, `slot` says where the network runs (`firmware`: it is the one that the firmware brought along),
+    After `deploy --slot`, `slot` says where the network runs (`firmware`: it is the one that came with the firmware),
     `sequence` counts the installations.
     """
 
