@@ -18,6 +18,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 if TYPE_CHECKING:
     import onnx
 
+    from edgecompress.core.counting import CountInstructions
+
 Array = NDArray[Any]
 
 Optimize = Literal["speed", "size", "ram", "balanced"]
@@ -180,7 +182,8 @@ class Context:
     `base` is the folder that relative paths among the options are taken from. `scratch` is a folder that outlives an
     interruption of this step: a checkpoint lies there, and the step finds it when it runs again with the same inputs.
     Who needs it makes it; None when nothing is to be kept. `channel_multiple` is what the target asks channel counts
-    to be a multiple of. `record` takes what is worth a plot.
+    to be a multiple of, `count_instructions` counts there what layers take: None when there is no target.
+    `record` takes what is worth a plot.
     """
 
     data: Data | None = None
@@ -188,6 +191,7 @@ class Context:
     base: Path = Path()
     scratch: Path | None = None
     channel_multiple: int = 1
+    count_instructions: CountInstructions | None = None
     progress: Progress = field(default=no_progress)
     record: Record = field(default=forget)
     load_model: LoadModel = field(default=load_nothing)

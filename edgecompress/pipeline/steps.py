@@ -11,6 +11,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from edgecompress.core.recipe import Step
 from edgecompress.core.values import Context, FileValue, Finding
 
 if TYPE_CHECKING:
+    from edgecompress.core.counting import CountInstructions
     from edgecompress.core.run_folder import Run
     from edgecompress.core.values import Data, Measurement, Model
 
@@ -33,15 +35,23 @@ class StepRecord(FileValue):
     findings: tuple[Finding, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class TargetFacts:
+    """What steps are told of the target: see Context."""
+
+    channel_multiple: int = 1
+    count_instructions: CountInstructions | None = None
+
+
 def apply(
-    run: Run, baseline: Model, data: Data | None, key: str, channel_multiple: int
+    run: Run, baseline: Model, data: Data | None, key: str, facts: TargetFacts
 ) -> Iterator[tuple[Model, StepEffect]]:
     """Yield the network and its figures as given, then after each step. `key` is that of the stage's inputs."""
     model = baseline
     yield model, StepEffect(number=0, method="as given", metrics=_figures(run, model, baseline, data))
     for number, step in enumerate(run.record.recipe.steps, start=1):
         key = _digest([key, step.model_dump(mode="json")])
-        model, findings = _apply_or_reuse(run, number, step, model, data, key, channel_multiple)
+        model, findings = _apply_or_reuse(run, number, step, model, data, key, facts)
         yield (
             model,
             StepEffect(
@@ -60,7 +70,7 @@ def folder(run: Run, number: int, method: str) -> Path:
 
 
 def _apply_or_reuse(
-    run: Run, number: int, step: Step, model: Model, data: Data | None, key: str, channel_multiple: int
+    run: Run, number: int, step: Step, model: Model, data: Data | None, key: str, facts: TargetFacts
 ) -> tuple[Model, tuple[Finding, ...]]:
     from edgecompress import models
     from edgecompress.models import onnx_file
@@ -78,7 +88,8 @@ def _apply_or_reuse(
         where=f"{where} ({step.method})",
         base=Path(run.record.source).resolve().parent,
         scratch=scratch,
-        channel_multiple=channel_multiple,
+        channel_multiple=facts.channel_multiple,
+        count_instructions=facts.count_instructions,
         progress=run.observer.progress,
         record=findings.append,
         load_model=models.load,
