@@ -1,0 +1,23 @@
+"""The board's serial line after it was flashed, by address: `serial://…` or `tcp://host:port`."""
+
+from __future__ import annotations
+
+from edgecompress.core.errors import UsageError
+from edgecompress.core.target import Target
+from edgecompress.deploy._late_serial_line import LateSerialLine
+from edgecompress.deploy._tcp_stream import ClosableStream, TcpStream
+
+
+def open_line(address: str, target: Target) -> ClosableStream:
+    """Open the line; a serial one when it is first used.
+
+    Raises UsageError for another address, UnreachableError when it cannot be opened.
+    """
+    scheme, found, rest = address.partition("://")
+    if found and scheme == "tcp":
+        return TcpStream(rest, what="the console")
+    if found and scheme == "serial":
+        return LateSerialLine(target, rest or None)
+    raise UsageError(
+        f"{address!r} is no console", hint="--console serial:///dev/ttyACM0, serial://usb:SERIAL or tcp://host:port"
+    )
