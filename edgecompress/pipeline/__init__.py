@@ -58,22 +58,16 @@ def compress(
     that have a budget of them.
     """
     from edgecompress.pipeline import layer_counts
-    from edgecompress.pipeline.steps import TargetFacts
 
     run = Run.begin(folder, source, observer, more_steps)
     asked = run.record.recipe
-    facts, counted_on = TargetFacts(), []
-    if chosen is not None:
-        count = layer_counts.counter(chosen, optimize, lambda: connect(chosen, choice), observer.progress)
-        facts = TargetFacts(channel_multiple=chosen.channel_multiple, count_instructions=count)
-        if layer_counts.are_needed(asked.steps):
-            counted_on = [chosen.model_dump(mode="json"), optimize, choice.address, *choice.emulator_args]
+    facts = layer_counts.facts(chosen, optimize, lambda target: connect(target, choice), observer.progress)
     inputs = {
         "recipe": asked.model_dump(mode="json", exclude={"limits"}),
         "model": [_hash_if_there(path) for path in asked.model_sources],
         "data": [_hash_if_there(path) for path in asked.data.sources] if asked.data is not None else [],
         "channel_multiple": facts.channel_multiple,
-        "counted_on": counted_on,
+        "counted_on": layer_counts.inputs(asked.steps, chosen, optimize, choice.address, *choice.emulator_args),
         "files": [_hash_if_there(path) for step in asked.steps for path in step.sources(source.resolve().parent)],
     }
     results = ["baseline.onnx", "model.onnx", "steps.json", *(["evaluation.npz"] if asked.data is not None else [])]

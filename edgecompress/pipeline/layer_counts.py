@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgecompress.core.counting import CountInstructions, InstructionCounts, LayerInstructions
 from edgecompress.core.errors import UsageError
+from edgecompress.pipeline.steps import TargetFacts
 
 if TYPE_CHECKING:
     from edgecompress.core.device import Device
@@ -20,12 +21,22 @@ if TYPE_CHECKING:
 BUDGET = "instructions"
 """The option of a step that is a budget of instructions."""
 
-Connect = Callable[[], AbstractContextManager["Device"]]
+Connect = Callable[["Target"], AbstractContextManager["Device"]]
 
 
-def are_needed(steps: Iterable[Step]) -> bool:
-    """Whether a step has an instruction budget: then its result depends on the target."""
-    return any(BUDGET in step.options for step in steps)
+def inputs(steps: Iterable[Step], target: Target | None, optimize: Optimize, *device: str | None) -> list[Any]:
+    """What the steps' results depend on beside their own inputs: nothing, unless one has a budget of instructions."""
+    if target is None or not any(BUDGET in step.options for step in steps):
+        return []
+    return [target.model_dump(mode="json"), optimize, *device]
+
+
+def facts(target: Target | None, optimize: Optimize, connect: Connect, progress: Progress) -> TargetFacts:
+    """Tell steps what they may ask about the target; nothing without one."""
+    if target is None:
+        return TargetFacts()
+    counts = counter(target, optimize, connect, progress)
+    return TargetFacts(channel_multiple=target.channel_multiple, count_instructions=counts)
 
 
 def counter(target: Target, optimize: Optimize, connect: Connect, progress: Progress) -> CountInstructions:
@@ -34,7 +45,7 @@ def counter(target: Target, optimize: Optimize, connect: Connect, progress: Prog
     def count(model: Model) -> InstructionCounts:
         from edgecompress import compile as compiler
 
-        with TemporaryDirectory(prefix="edgecompress-count-") as scratch, connect() as device:
+        with TemporaryDirectory(prefix="edgecompress-count-") as scratch, connect(target) as device:
             tick = device.instructions_per_tick
             if tick is None:
                 raise UsageError(
