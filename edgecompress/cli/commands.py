@@ -364,7 +364,8 @@ def list_targets(as_json: bool) -> None:
 
     profiles = [target.load(name) for name in target.names()]
     if as_json:
-        click.echo(json.dumps({"targets": [profile.model_dump(mode="json") | {"tried": profile.tried} for profile in profiles]}))
+        told = [profile.model_dump(mode="json") | {"tried": profile.tried} for profile in profiles]
+        click.echo(json.dumps({"targets": told}))
         return
     from edgecompress.cli.tables import print_targets
 
