@@ -47,10 +47,10 @@ class RuntimeBounds:
         return data_bytes + (flash_bytes if self.loaded else 0)
 
 
-WITH_SLOTS = RuntimeBounds(flash_bytes=24 * 1024, ram_bytes=3 * 1024, code_factor=1, loaded=False)
-"""A runtime with slots: what checks signatures is larger than all the rest."""
+WITH_SLOTS = RuntimeBounds(flash_bytes=20 * 1024, ram_bytes=2 * 1024, code_factor=1, loaded=False)
+"""A runtime with slots: what checks signatures is larger than all the rest. Its stack is below STACK_ROOM_BYTES."""
 
-IN_SLOT = RuntimeBounds(flash_bytes=2 * 1024, ram_bytes=64, code_factor=1, loaded=False)
+IN_SLOT = RuntimeBounds(flash_bytes=4 * 1024, ram_bytes=256, code_factor=1, loaded=False)
 """What a slot image holds besides the network: its entry, and functions of the C library."""
 
 RUNTIME = {
