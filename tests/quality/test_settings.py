@@ -43,7 +43,8 @@ def test_a_plain_pytest_runs_every_folder_that_holds_tests() -> None:
 
 
 def test_the_package_depends_on_exactly_what_it_imports() -> None:
-    wanted = [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["train"]]
+    extras = PROJECT["project"]["optional-dependencies"]
+    wanted = [*PROJECT["project"]["dependencies"], *extras["train"], *extras["pyocd"]]
     declared = {re.split(r"[=<>]", words)[0] for words in wanted}
     distributions = packages_distributions()
     imported = {distributions[name][0].lower() for name in _imported() if name != "edgecompress"}

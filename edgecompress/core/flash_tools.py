@@ -1,0 +1,57 @@
+"""The tools that write a microcontroller's flash: which program each is, and what brings it."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from dataclasses import dataclass
+
+from edgecompress.core.errors import MissingToolError
+
+DEBIAN = "on Debian or Ubuntu: sudo apt-get install "
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlashTool:
+    """A module of deploy/flashers/ and the program, or else the Python package, that it calls; neither for our own."""
+
+    flasher: str
+    install: str = ""
+    program: str | None = None
+    package: str | None = None
+
+    @property
+    def is_there(self) -> bool:
+        """True when what it needs is installed."""
+        if self.program is not None:
+            return shutil.which(self.program) is not None
+        return self.package is None or importlib.util.find_spec(self.package) is not None
+
+
+TOOLS = (
+    FlashTool(flasher="gdb"),
+    FlashTool(flasher="uf2"),
+    FlashTool(flasher="pyocd", package="pyocd", install="pip install 'edgecompress[pyocd]'"),
+    FlashTool(flasher="openocd", program="openocd", install=DEBIAN + "openocd"),
+    FlashTool(flasher="probe_rs", program="probe-rs", install="see https://probe.rs/docs/getting-started/installation"),
+    FlashTool(flasher="st_flash", program="st-flash", install=DEBIAN + "stlink-tools"),
+    FlashTool(flasher="jlink", program="JLinkExe", install="see https://www.segger.com/downloads/jlink"),
+    FlashTool(flasher="esptool", program="esptool", install="pip install 'esptool>=5'"),
+    FlashTool(flasher="picotool", program="picotool", install="see https://github.com/raspberrypi/picotool/releases"),
+    FlashTool(flasher="dfu_util", program="dfu-util", install=DEBIAN + "dfu-util"),
+    FlashTool(flasher="stm32flash", program="stm32flash", install=DEBIAN + "stm32flash"),
+)
+"""All of them, as doctor lists them; a test compares them with the modules."""
+
+
+def tool_of(flasher: str) -> FlashTool:
+    """Return the tool of a flasher's module."""
+    return next(tool for tool in TOOLS if tool.flasher == flasher)
+
+
+def require(flasher: str) -> str:
+    """Return the name of a flasher's program. Raises MissingToolError, whose hint says what brings it."""
+    tool = tool_of(flasher)
+    if tool.program is None or not tool.is_there:
+        raise MissingToolError(f"{tool.program or tool.package} is not installed or not on PATH", hint=tool.install)
+    return tool.program

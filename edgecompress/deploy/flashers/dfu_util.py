@@ -1,0 +1,71 @@
+"""dfu-util 0.11: STM32 in the DFU mode of their boot ROM (its manual page; ST's AN3156 and AN2606).
+
+The address is the serial number that the bootloader shows on USB. DFU says nothing of the chip but how its flash is
+divided; whether it is the right one, only hello tells. It needs no table in the profile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgecompress.core import flash_tools
+from edgecompress.core.errors import ToolFailedError, UnreachableError
+from edgecompress.core.target import Region, Target
+from edgecompress.deploy import _usb_devices, _usb_ports
+from edgecompress.deploy._flash_program import CONNECT_S, ProgramFlasher, Words
+from edgecompress.deploy.flashers import ChipFacts, Flasher, FlashOptions
+
+INTERNAL_FLASH = "0"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DfuUtil:
+    """dfu-util's command lines; the board stays in DFU mode until `leave`."""
+
+    flasher = "dfu_util"
+    start: Words
+
+    def write(self, file: Path, address: int) -> Words:
+        """Write a binary file; pages that it covers are erased."""
+        return ["-s", f"{address:#x}", "-D", file]
+
+    def read(self, region: Region, file: Path) -> Words:
+        """Read flash into a file, which must not be there yet."""
+        return ["-s", f"{region.origin:#x}:{region.length}", "-U", file]
+
+    def erase(self) -> Words:
+        """Erase the whole flash."""
+        return ["-s", ":mass-erase:force"]
+
+    def reset(self) -> Words:
+        """Start what the flash holds."""
+        return ["-s", ":leave"]
+
+
+class DfuFlasher(ProgramFlasher[DfuUtil]):
+    """A board in DFU mode: its boot ROM answers, not its core."""
+
+    def identify(self) -> ChipFacts:
+        """Make sure that the board answers; it does not tell what it is.
+
+        Raises UnreachableError when it is not there.
+        """
+        try:
+            listed = self.run(["-l"], CONNECT_S).decode(errors="replace")
+        except ToolFailedError as error:
+            raise UnreachableError(error.message, hint=error.hint) from error
+        if "Found DFU" not in listed:
+            raise UnreachableError(f"{self.description} is not in DFU mode", hint="BOOT0 high, then reset")
+        return ChipFacts()
+
+
+def connect(target: Target, address: str | None, *, options: FlashOptions) -> Flasher:
+    """Find the board by its USB serial number, or the only one in DFU mode."""
+    program = flash_tools.require("dfu_util")
+    board = _usb_devices.choose([_usb_devices.STM32_DFU], target, address)
+    words: list[str | Path] = [program, "-d", board.usb_id, "-a", INTERNAL_FLASH]
+    if board.serial_number is not None:
+        words += ["-S", board.serial_number]
+    console = _usb_ports.address_after_reset(target)
+    return DfuFlasher(DfuUtil(start=words), target, board.serial_number, options, console=console)

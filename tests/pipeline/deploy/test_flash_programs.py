@@ -1,0 +1,429 @@
+"""Every flasher that calls an outside program: its command lines, and that no program is believed.
+
+The programs are tests/support/fake_flash_tool.py under the tools' names. What the real ones do with these command
+lines was tried as far as docs/flashers.md says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from serial.tools import list_ports
+from serial.tools.list_ports_common import ListPortInfo
+
+from edgecompress.core import flash_tools, plugins
+from edgecompress.core import target as targets
+from edgecompress.core.bundle import Bundle
+from edgecompress.core.errors import MissingToolError, TransferError, UnreachableError, UsageError, WrongDeviceError
+from edgecompress.core.target import Chip, Target, Usb
+from edgecompress.core.values import no_progress
+from edgecompress.deploy import _firmware_image, _flash_program, _flashing, _usb_devices
+from edgecompress.deploy.flashers import Flasher, FlashOptions
+
+FAKE = Path(__file__).parents[2] / "support" / "fake_flash_tool.py"
+ToyBundle = Callable[..., Bundle]
+FLASH_BYTES = 65_536
+CPUID_M4, MVFR0_M4, IDCODE = 0x410F_C241, 0x1011_0021, 0x1000_6470
+WORDS = {0xE000_ED00: CPUID_M4, 0xE000_EF40: MVFR0_M4, 0xE000_EF44: 0x1100_0011, 0xE004_2000: IDCODE}
+PORT = "/dev/null"
+OWN_FILE = re.compile(r"/[^ {}\"]*/edgecompress-[^ {}\"]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A flasher: its address, the USB device of its probe or board, and the calls that one flash takes.
+
+    PROGRAM stands for the program, FILE for a file of the flasher's own, LENGTH for the image's length in hexadecimal
+    (PAGES: in whole pages of 256 bytes; DECIMAL; COUNT: in words).
+    """
+
+    address: str
+    usb: tuple[str, str, str]
+    probe: dict[str, str | int | float | bool]
+    chip: str
+    calls: str
+    program: str
+    erase: str
+
+
+OPENOCD = "PROGRAM -c adapter serial 066DFF -f interface/stlink.cfg -f target/stm32l4x.cfg -c "
+PROBE_RS = "--non-interactive --chip STM32L4R5ZITx --probe 0483:374b:066DFF"
+JLINK = (
+    "PROGRAM -NoGui 1 -ExitOnError 1 -AutoConnect 1 -USB 683 -Device nRF52840_xxAA -If SWD -Speed 4000 -CommandFile "
+)
+ESPTOOL = f"PROGRAM --chip esp32s3 --port {PORT} --baud 460800 --after "
+DFU = "PROGRAM -d 0483:df11 -a 0 -S 3576 "
+STM32FLASH = "PROGRAM -b 115200 "
+
+CASES = {
+    "openocd": Case(
+        address="066DFF",
+        usb=("0483:374b", "066DFF", "STM32 STLink"),
+        probe={"config": "interface/stlink.cfg target/stm32l4x.cfg"},
+        chip="",
+        program="openocd",
+        calls=f"""
+            {OPENOCD}init; dump_image {{FILE}} 0xe000ed00 0x4; shutdown
+            {OPENOCD}init; dump_image {{FILE}} 0xe000ef40 0x4; shutdown
+            {OPENOCD}init; dump_image {{FILE}} 0xe000ef44 0x4; shutdown
+            {OPENOCD}init; dump_image {{FILE}} 0xe0042000 0x4; shutdown
+            {OPENOCD}init; dump_image {{FILE}} 0x0 LENGTH; shutdown
+            {OPENOCD}init; reset init; flash write_image erase {{FILE}} 0x0 bin; shutdown
+            {OPENOCD}init; dump_image {{FILE}} 0x0 LENGTH; shutdown
+            {OPENOCD}init; reset run; shutdown""",
+        erase=f"{OPENOCD}init; reset init; flash erase_sector 0 0 last; shutdown",
+    ),
+    "probe_rs": Case(
+        address="066DFF",
+        usb=("0483:374b", "066DFF", "STM32 STLink"),
+        probe={"chip": "STM32L4R5ZITx"},
+        chip="",
+        program="probe-rs",
+        calls=f"""
+            PROGRAM read {PROBE_RS} --output FILE --format binary b32 0xe000ed00 1
+            PROGRAM read {PROBE_RS} --output FILE --format binary b32 0xe000ef40 1
+            PROGRAM read {PROBE_RS} --output FILE --format binary b32 0xe000ef44 1
+            PROGRAM read {PROBE_RS} --output FILE --format binary b32 0xe0042000 1
+            PROGRAM read {PROBE_RS} --output FILE --format binary b32 0x0 COUNT
+            PROGRAM download {PROBE_RS} --disable-progressbars --binary-format bin --base-address 0x0 FILE
+            PROGRAM read {PROBE_RS} --output FILE --format binary b32 0x0 COUNT
+            PROGRAM reset {PROBE_RS}""",
+        erase=f"PROGRAM download {PROBE_RS} --disable-progressbars --chip-erase --allow-erase-all --binary-format bin "
+        "--base-address 0x0 FILE",
+    ),
+    "st_flash": Case(
+        address="066DFF",
+        usb=("0483:374b", "066DFF", "STM32 STLink"),
+        probe={},
+        chip="",
+        program="st-flash",
+        calls="""
+            PROGRAM --serial 066DFF read FILE 0xe000ed00 0x4
+            PROGRAM --serial 066DFF read FILE 0xe000ef40 0x4
+            PROGRAM --serial 066DFF read FILE 0xe000ef44 0x4
+            PROGRAM --serial 066DFF read FILE 0xe0042000 0x4
+            PROGRAM --serial 066DFF read FILE 0x0 LENGTH
+            PROGRAM --serial 066DFF write FILE 0x0
+            PROGRAM --serial 066DFF read FILE 0x0 LENGTH
+            PROGRAM --serial 066DFF reset""",
+        erase="PROGRAM --serial 066DFF erase",
+    ),
+    "jlink": Case(
+        address="683",
+        usb=("1366:1051", "000000000683", "J-Link"),
+        probe={"device": "nRF52840_xxAA"},
+        chip="",
+        program="JLinkExe",
+        calls=f"""
+            {JLINK}savebin "FILE", 0xe000ed00, 0x4; q
+            {JLINK}savebin "FILE", 0xe000ef40, 0x4; q
+            {JLINK}savebin "FILE", 0xe000ef44, 0x4; q
+            {JLINK}savebin "FILE", 0xe0042000, 0x4; q
+            {JLINK}savebin "FILE", 0x0, LENGTH; q
+            {JLINK}r; h; loadbin "FILE", 0x0; q
+            {JLINK}savebin "FILE", 0x0, LENGTH; q
+            {JLINK}r; g; q""",
+        erase=f"{JLINK}r; h; erase; q",
+    ),
+    "esptool": Case(
+        address="usb:7C:DF",
+        usb=("303a:1001", "7C:DF", "USB JTAG/serial debug unit"),
+        probe={"chip": "esp32s3"},
+        chip="ESP32-S3 (QFN56) (revision v0.2)",
+        program="esptool",
+        calls=f"""
+            {ESPTOOL}no-reset chip-id
+            {ESPTOOL}no-reset read-flash --no-progress 0x0 LENGTH FILE
+            {ESPTOOL}no-reset write-flash --no-progress 0x0 FILE
+            {ESPTOOL}no-reset read-flash --no-progress 0x0 LENGTH FILE
+            {ESPTOOL}hard-reset run""",
+        erase=f"{ESPTOOL}no-reset write-flash --no-progress --erase-all 0x0 FILE",
+    ),
+    "picotool": Case(
+        address="E0C9",
+        usb=("2e8a:0003", "E0C9", "RP2 Boot"),
+        probe={},
+        chip="RP2040",
+        program="picotool",
+        calls="""
+            PROGRAM info -d --ser E0C9
+            PROGRAM save -r 0x0 PAGES FILE -t bin --ser E0C9
+            PROGRAM load FILE -t bin -o 0x0 --ser E0C9
+            PROGRAM save -r 0x0 PAGES FILE -t bin --ser E0C9
+            PROGRAM reboot --ser E0C9""",
+        erase="PROGRAM erase -a --ser E0C9",
+    ),
+    "dfu_util": Case(
+        address="3576",
+        usb=("0483:df11", "3576", "STM32  BOOTLOADER"),
+        probe={},
+        chip="",
+        program="dfu-util",
+        calls=f"""
+            {DFU}-l
+            {DFU}-s 0x0:DECIMAL -U FILE
+            {DFU}-s 0x0 -D FILE
+            {DFU}-s 0x0:DECIMAL -U FILE
+            {DFU}-s :leave""",
+        erase=f"{DFU}-s :mass-erase:force",
+    ),
+    "stm32flash": Case(
+        address="usb:A9E1",
+        usb=("0403:6001", "A9E1", "FT232R USB UART"),
+        probe={},
+        chip="0x0470 (STM32L4Rxx/L4Sxx)",
+        program="stm32flash",
+        calls=f"""
+            {STM32FLASH}{PORT}
+            {STM32FLASH}-r FILE -S 0x0:LENGTH {PORT}
+            {STM32FLASH}-w FILE -S 0x0 {PORT}
+            {STM32FLASH}-r FILE -S 0x0:LENGTH {PORT}
+            {STM32FLASH}-g 0x0 {PORT}""",
+        erase=f"{STM32FLASH}-o {PORT}",
+    ),
+}
+FAMILIES = {"esptool": "esp32s3", "picotool": "rp2040"}
+
+
+class Bench:
+    """A board behind a tool that behaves as it is told."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.case = CASES[name]
+        self._folder = folder
+        program = folder / "bin" / self.case.program
+        program.parent.mkdir()
+        program.write_text(f"#!{sys.executable} -S\n{FAKE.read_text()}")
+        program.chmod(0o755)
+        (folder / "flash.bin").write_bytes(b"\xff" * FLASH_BYTES)
+        self.behave("honest")
+
+    def behave(self, mode: str, *, chip: str | None = None, words: dict[int, int] | None = None) -> None:
+        state = {"mode": mode, "origin": 0, "chip": chip or self.case.chip, "words": words or WORDS}
+        (self._folder / "state.json").write_text(json.dumps(state))
+
+    @property
+    def target(self) -> Target:
+        chip = Chip(
+            family=FAMILIES.get(self.name, "stm32l4"), id_address=0xE004_2000, id_mask=0xFFF, id_values=(0x470,)
+        )
+        update: dict[str, Any] = {"probe": {self.name: self.case.probe}, "usb": Usb(ids=("2fe3:0100",)), "chip": chip}
+        return targets.load("mps2-an386").model_copy(update=update)
+
+    @property
+    def flash(self) -> bytes:
+        return (self._folder / "flash.bin").read_bytes()
+
+    @property
+    def calls(self) -> list[list[str]]:
+        path = self._folder / "calls.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def connect(self, *, mass_erase: bool = False) -> Flasher:
+        module = plugins.find("deploy.flashers", self.name, where="test")
+        flasher: Flasher = module.connect(self.target, self.case.address, options=FlashOptions(mass_erase=mass_erase))
+        return flasher
+
+    def write(self, bundle: Bundle) -> _flashing.Flashed:
+        return _flashing.flash(bundle, self.target, self.connect, "serial:///dev/nowhere", no_progress)
+
+
+@pytest.fixture(scope="module")
+def built() -> dict[str, Bundle]:
+    return {}
+
+
+@pytest.fixture
+def bundle(built: dict[str, Bundle], toy_bundle: ToyBundle) -> Bundle:
+    """One firmware for all tests of this file."""
+    if not built:
+        built["toy"] = toy_bundle("mps2-an386")
+    return built["toy"]
+
+
+@pytest.fixture
+def bench(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    folder = tmp_path / "bench"
+    folder.mkdir()
+    bench = Bench(request.param, folder)
+    monkeypatch.setenv("PATH", f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("FAKE_FLASH_TOOL", str(folder))
+    plug_in(monkeypatch, folder / "usb", [bench.case.usb])
+    monkeypatch.setattr(_flash_program, "PAUSE_S", 0.0)
+    return bench
+
+
+every_tool = pytest.mark.parametrize("bench", CASES, indirect=True)
+
+
+def plug_in(monkeypatch: pytest.MonkeyPatch, folder: Path, devices: list[tuple[str, str, str]]) -> None:
+    """Fake this machine's USB: each device, and a serial port with its number."""
+    found = []
+    for count, (usb_id, serial_number, product) in enumerate(devices):
+        device = folder / f"1-{count}"
+        device.mkdir(parents=True)
+        vendor, number = usb_id.split(":")
+        for name, text in zip(
+            ("idVendor", "idProduct", "serial", "product"), (vendor, number, serial_number, product), strict=True
+        ):
+            (device / name).write_text(text + "\n")
+        port = ListPortInfo(PORT if count == 0 else f"/dev/ttyACM{count}")
+        port.vid, port.pid, port.serial_number, port.hwid = int(vendor, 16), int(number, 16), serial_number, "USB"
+        found.append(port)
+    monkeypatch.setattr(_usb_devices, "SYSFS", folder)
+    monkeypatch.setattr(list_ports, "comports", lambda: found)
+
+
+def in_words(calls: list[list[str]]) -> list[str]:
+    """The calls as text, the program's path and those of the flasher's files replaced."""
+    return [" ".join(["PROGRAM", *(OWN_FILE.sub("FILE", word) for word in call[1:])]) for call in calls]
+
+
+def expected(text: str, length: int) -> list[str]:
+    aligned = -(-length // 4) * 4
+    sizes = {
+        "LENGTH": f"{aligned:#x}",
+        "COUNT": str(aligned // 4),
+        "DECIMAL": str(aligned),
+        "PAGES": f"{-(-length // 256) * 256:#x}",
+    }
+    for name, size in sizes.items():
+        text = text.replace(name, size)
+    return [line.strip() for line in text.strip().splitlines()]
+
+
+@every_tool
+def test_a_flash_takes_exactly_these_calls(bench: Bench, bundle: Bundle) -> None:
+    done = bench.write(bundle)
+    done.stream.close()
+    image = _firmware_image.read(bundle.program, bench.target).flat()
+    assert bench.flash[: len(image.data)] == image.data
+    assert done.proof == "read back"
+    assert in_words(bench.calls) == expected(bench.case.calls, len(image.data))
+
+
+@every_tool
+@pytest.mark.parametrize("mode", ["silent", "half", "flipped", "short", "no file"])
+def test_a_lying_tool_is_found_out(bench: Bench, mode: str, bundle: Bundle) -> None:
+    bench.behave(mode)
+    with pytest.raises(TransferError) as caught:
+        bench.write(bundle)
+    assert caught.value.exit_code == 9
+    assert ("holds something else than was written" in caught.value.message) == (mode in ("silent", "half", "flipped"))
+    assert in_words(bench.calls)[-1] != expected(bench.case.calls, 0)[-1], "it was started all the same"
+
+
+@every_tool
+def test_what_the_flash_holds_already_is_not_written_again(bench: Bench, bundle: Bundle) -> None:
+    bench.write(bundle).stream.close()
+    first = len(bench.calls)
+    bench.write(bundle).stream.close()
+    assert len(bench.calls) == 2 * first - 1
+
+
+@every_tool
+def test_the_whole_chip_is_erased_only_when_that_was_asked_for(bench: Bench, bundle: Bundle) -> None:
+    flasher = bench.connect(mass_erase=True)
+    flasher.write(_firmware_image.read(bundle.program, bench.target), no_progress)
+    flasher.close()
+    assert in_words(bench.calls)[0] == bench.case.erase
+
+
+@every_tool
+def test_a_tool_that_fails_is_tried_twice_and_quoted(bench: Bench, bundle: Bundle) -> None:
+    flasher = bench.connect()
+    bench.behave("failing")
+    with pytest.raises(UnreachableError) as caught:
+        flasher.identify()
+    flasher.close()
+    assert caught.value.message.splitlines()[-2:] == ["probing", "error: no board answers"]
+    assert len(bench.calls) == 2
+
+
+@every_tool
+def test_a_tool_that_fails_to_write_says_why(bench: Bench, bundle: Bundle) -> None:
+    flasher = bench.connect()
+    bench.behave("failing")
+    with pytest.raises(TransferError) as caught:
+        flasher.write(_firmware_image.read(bundle.program, bench.target), no_progress)
+    flasher.close()
+    assert caught.value.message.splitlines()[-2:] == ["probing", "error: no board answers"]
+
+
+@every_tool
+def test_a_tool_that_hangs_is_ended_at_its_deadline(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    flasher = bench.connect()
+    bench.behave("hanging")
+    for module in (_flash_program, plugins.find("deploy.flashers", bench.name, where="test")):
+        monkeypatch.setattr(module, "CONNECT_S", 0.3, raising=False)
+    begin = time.monotonic()
+    with pytest.raises(UnreachableError) as caught:
+        flasher.reset()
+    assert caught.value.message.endswith("did not end within 0.3 s")
+    assert time.monotonic() - begin < 1.0
+    flasher.close()
+
+
+@every_tool
+def test_a_missing_tool_is_named_with_what_brings_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(MissingToolError) as caught:
+        bench.connect()
+    assert caught.value.message == f"{bench.case.program} is not installed or not on PATH"
+    assert caught.value.hint == flash_tools.tool_of(bench.name).install
+    assert caught.value.exit_code == 13
+
+
+WRONG_CHIPS = {
+    "esptool": ("ESP32-C3 (revision v0.4)", "the chip is a ESP32-C3 (revision v0.4), not a esp32s3"),
+    "picotool": ("RP2350", "the chip is a RP2350, not a rp2040"),
+    "stm32flash": ("0x0413 (STM32F40xxx/41xxx)", "the chip's id at 0xe0042000 is 0x413; a stm32l4 has 0x470"),
+}
+READS_NO_IDENTITY = ("dfu_util",)
+
+
+@pytest.mark.parametrize("bench", [name for name in CASES if name not in READS_NO_IDENTITY], indirect=True)
+def test_another_chip_is_refused_before_anything_is_written(bench: Bench, bundle: Bundle) -> None:
+    chip, message = WRONG_CHIPS.get(bench.name, ("", "the chip's id at 0xe0042000 is 0x413; a stm32l4 has 0x470"))
+    bench.behave("honest", chip=chip, words=WORDS | {0xE004_2000: 0x2006_F413})
+    with pytest.raises(WrongDeviceError) as caught:
+        bench.write(bundle)
+    assert caught.value.message == message
+    assert bench.flash == b"\xff" * FLASH_BYTES
+
+
+BY_PORT = ("esptool", "stm32flash")
+
+
+@pytest.mark.parametrize("bench", [name for name in CASES if name not in BY_PORT], indirect=True)
+def test_two_equal_probes_are_not_guessed_between(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usb_id, _, product = bench.case.usb
+    plug_in(monkeypatch, tmp_path / "two", [(usb_id, "A1", product), (usb_id, "B2", product)])
+    module = plugins.find("deploy.flashers", bench.name, where="test")
+    with pytest.raises(UsageError) as caught:
+        module.connect(bench.target, None, options=FlashOptions())
+    assert "which one?" in caught.value.message
+    assert caught.value.hint == f"there are: {product} A1; {product} B2"
+    with pytest.raises(UnreachableError) as caught_too:
+        module.connect(bench.target, "C3", options=FlashOptions())
+    assert "has the USB serial number C3" in caught_too.value.message
+    assert bench.calls == []
+
+
+@pytest.mark.parametrize("bench", ["openocd", "probe_rs", "jlink", "st_flash"], indirect=True)
+def test_the_probes_own_serial_port_is_the_console(bench: Bench) -> None:
+    flasher = bench.connect()
+    assert flasher.console() == f"serial://usb:{bench.case.usb[1]}"
+    flasher.close()
