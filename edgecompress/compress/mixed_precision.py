@@ -100,41 +100,43 @@ def _meet(model: Model, choices: Choices, counts: WidthCounts | None, options: O
 
     Layers were counted beside others of their width, and a compiler's choices for one may depend on the others.
     """
-    whole = {name: _budgets.taken(choices, dict.fromkeys(choices, MOST_BITS), name) for name in (SIZE, *_if(counts))}
     excess = 0.0
     while True:
-        bits = _choose(choices, whole, excess, counts, options, context)
-        quantized = _quantized(model, bits, options, context)
-        over = 0.0
-        if counts is not None and options.instructions is not None and context.count_instructions is not None:
-            counted = context.count_instructions(quantized)
-            over = counted.total - options.instructions * counts.total
-            if over <= 0:
-                context.record(_width_counts.finding(counts, bits, counted.total))
+        bits = _choose(choices, excess, counts, options, context)
+        found: list[Finding] = []
+        quantized = _quantized(model, bits, options, dataclasses.replace(context, record=found.append))
+        total = _total(quantized, context) if counts is not None else 0.0
+        over = total - _most(counts, options)
         if over <= 0:
-            context.record(_finding(choices, bits))
-            return quantized
+            break
         excess += over
+    context.record(_finding(choices, bits))
+    if counts is not None:
+        context.record(_width_counts.finding(counts, bits, total))
+    for finding in found:
+        context.record(finding)
+    return quantized
 
 
-def _if(counts: WidthCounts | None) -> tuple[str, ...]:
-    return () if counts is None else (INSTRUCTIONS,)
+def _most(counts: WidthCounts | None, options: Options) -> float:
+    """The instructions that the budget has."""
+    return math.inf if counts is None or options.instructions is None else options.instructions * counts.total
+
+
+def _total(quantized: Model, context: Context) -> float:
+    return 0.0 if context.count_instructions is None else context.count_instructions(quantized).total
 
 
 def _choose(
-    choices: Choices,
-    whole: Mapping[str, float],
-    excess: float,
-    counts: WidthCounts | None,
-    options: Options,
-    context: Context,
+    choices: Choices, excess: float, counts: WidthCounts | None, options: Options, context: Context
 ) -> dict[str, int]:
     """Choose the bits; `excess` instructions fewer than the budget has are asked for."""
+    whole_size = _budgets.taken(choices, dict.fromkeys(choices, MOST_BITS), SIZE)
     limits = {}
-    if counts is not None and options.instructions is not None:
-        limits[INSTRUCTIONS] = options.instructions * counts.total - counts.elsewhere - excess
+    if counts is not None:
+        limits[INSTRUCTIONS] = _most(counts, options) - counts.elsewhere - excess
     if options.size is not None:
-        limits[SIZE] = options.size * whole[SIZE]
+        limits[SIZE] = options.size * whole_size
     try:
         return _budgets.choose(choices, limits, options.keep)
     except BudgetMissedError as missed:
@@ -142,7 +144,7 @@ def _choose(
             raise counts.missed(missed.least, options.instructions, options.bits, where=context.where) from None
         beside = f" and instructions = {options.instructions:g}" if options.instructions is not None else ""
         raise ConfigError(
-            f"{context.where}: size = {options.size:g} cannot be met: {missed.least / whole[SIZE]:.3g} is the least "
+            f"{context.where}: size = {options.size:g} cannot be met: {missed.least / whole_size:.3g} is the least "
             f"with bits = {list(options.bits)}{beside}",
             hint="allow fewer bits, or name fewer layers in `keep`",
         ) from None
