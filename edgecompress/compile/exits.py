@@ -13,10 +13,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-OP = "early_exit"
-JOIN = "late_exit"
-"""The operations of the call that copies `taken`, and of the one that copies `other`."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Operands:

@@ -119,6 +119,11 @@ WINOGRAD = "winograd"
 """The operators of layers that Winograd's filters compute begin with it: `winograd4_conv2d` is by F(4, 3)."""
 
 
+EARLY_EXIT, LATE_EXIT = "early_exit", "late_exit"
+"""The operators of the two layers of an exit, of the same ONNX nodes. One copies what the exit gives, when it is sure,
+and then what stands between the two is left out; the other copies what the rest of the network gives."""
+
+
 HALF = "half_"
 """Those of layers that multiply in half precision: `half_conv2d`."""
 

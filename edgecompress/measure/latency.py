@@ -13,7 +13,7 @@ from edgecompress.core.bundle import Bundle
 from edgecompress.core.device import Device
 from edgecompress.core.errors import TransferError
 from edgecompress.core.values import Array, BoardState, Conditions, Evidence, Measurement, Measurements
-from edgecompress.measure import _clock, _conditions, _outputs, _steady
+from edgecompress.measure import _clock, _conditions, _exits, _outputs, _steady
 
 COUNTED_A_CALL = 5
 """An emulator counts the same instructions every time; a few inferences show that it does."""
@@ -48,15 +48,43 @@ def read(device: Device, bundle: Bundle, evidence: Evidence) -> Measurements:
     on a real one: at least `evidence.repeat` times, at least 200 times and for a second, unless that takes more than
     20 s; first on one thread, then on as many as the board has cores. The other of the two metrics is there as missing,
     with the reason.
+    Where a network has early exits its cost depends on the input: then the samples are different inputs, the value is
+    their mean, and the conditions say where they left.
     """
     inputs, _ = bundle.vectors()
     sample = _outputs.one(inputs, 0)
     clock = _clock.of(device)
+    if _exits.found(bundle) and (clock.ticks_per_second is not None or clock.instructions_per_tick is not None):
+        return _of_many(device, bundle, evidence, clock)
     if clock.ticks_per_second is not None:
         return _read_time(device, sample, evidence, clock, clock.ticks_per_second)
     if clock.instructions_per_tick is not None:
         return _counted(_count(device, sample, evidence), clock, clock.instructions_per_tick)
     return Measurements(metrics=(_missing("latency_instructions", clock), _missing("latency_us", clock)))
+
+
+def _of_many(device: Device, bundle: Bundle, evidence: Evidence, clock: _clock.Clock) -> Measurements:
+    """One figure an input, on one thread."""
+    before = _conditions.look(device)
+    ticks, conditions = _exits.measure(device, bundle, evidence)
+    run = _conditions.of_run("latency", before, _conditions.look(device))
+    instructions, microseconds = clock.instructions(ticks), clock.microseconds(ticks)
+    samples = microseconds if instructions is None else instructions
+    metric, other = (
+        ("latency_us", "latency_instructions") if instructions is None else ("latency_instructions", "latency_us")
+    )
+    measured = Measurement(
+        metric=metric,
+        unit=metric.removeprefix("latency_"),
+        value=None if samples is None else statistics.fmean(samples),
+        samples=samples or (),
+        percentiles={} if microseconds is None else _steady.percentiles(microseconds),
+        how=clock.how,
+        instrument=clock.instrument,
+        conditions={**conditions, "threads": "1", "resolution": clock.resolution},
+        void=None if run is None else run.void,
+    )
+    return Measurements(metrics=(measured, _missing(other, clock)), conditions=() if run is None else (run,))
 
 
 def _read_time(device: Device, sample: Sample, evidence: Evidence, clock: _clock.Clock, rate_hz: float) -> Measurements:

@@ -74,7 +74,13 @@ def _on_device(
     except (DoesNotFitError, ModelError) as error:
         return tuple(_missing(metric, f"not built: {error.message}") for metric in UNITS)
     bundle = bundles.load(place / "bundle")
-    evidence = Evidence(model=model, baseline=model, repeat=REPEAT, progress=run.observer.progress)
+    evidence = Evidence(
+        model=model,
+        baseline=model,
+        evaluation=run.evaluation(),
+        repeat=REPEAT,
+        progress=run.observer.progress,
+    )
     with connect() as device:
         device.install(bundle, run.observer.progress)
         found = [

@@ -10,6 +10,7 @@ from tvm import relax
 from edgecompress.compile import exit_graph, exits
 from edgecompress.compile.frontend import Imported
 from edgecompress.compile.program import Call, Program
+from edgecompress.core.bundle import EARLY_EXIT, LATE_EXIT
 
 CALLED = "edgecompress_early_exit"
 """What the graph calls where it has an exit."""
@@ -40,7 +41,7 @@ def _marked(binding: relax.Binding) -> relax.Binding:
 
 def split(program: Program) -> Program:
     """Put what an exit can save between its two halves: a copy of `taken` on the condition, and one of `other`."""
-    if not any(call.op == exits.OP for call in program.calls):
+    if not any(call.op == EARLY_EXIT for call in program.calls):
         return program
     kept = [spec.name for spec in program.outputs]
     placed = exits.order([_step(call) for call in program.calls], kept)
@@ -48,7 +49,7 @@ def split(program: Program) -> Program:
 
 
 def _step(call: Call) -> exits.Step:
-    return exits.Step(reads=call.arguments, makes=call.output, exit=_operands(call) if call.op == exits.OP else None)
+    return exits.Step(reads=call.arguments, makes=call.output, exit=_operands(call) if call.op == EARLY_EXIT else None)
 
 
 def _operands(call: Call) -> exits.Operands:
@@ -62,4 +63,4 @@ def _part(call: Call, part: exits.Part) -> Call:
     operands = _operands(call)
     if part == "exit":
         return dataclasses.replace(call, arguments=(operands.taken,), condition=operands.condition)
-    return dataclasses.replace(call, name=f"{call.name}_{part}", op=exits.JOIN, arguments=(operands.other,))
+    return dataclasses.replace(call, name=f"{call.name}_{part}", op=LATE_EXIT, arguments=(operands.other,))

@@ -12,7 +12,7 @@ import tvm
 import tvm_ffi
 from tvm import relax, te, tirx
 
-from edgecompress.compile import exits, schedule
+from edgecompress.compile import schedule
 from edgecompress.compile.floating import early_exits, elementary
 from edgecompress.compile.floating.provenance import Origin
 from edgecompress.compile.floating.vector_layers import Layer, VectorLayer
@@ -21,6 +21,7 @@ from edgecompress.compile.kernels import copying, tuning, vector_winograd_choice
 from edgecompress.compile.kernels.vector_product import Product
 from edgecompress.compile.kernels.vector_winograd import Winograd
 from edgecompress.compile.program import Call, CKernel, Program, Tensor
+from edgecompress.core.bundle import EARLY_EXIT
 from edgecompress.core.errors import ModelError
 from edgecompress.core.values import Array, Model, TensorSpec
 
@@ -126,12 +127,12 @@ class _Reader:
 
     def _exit(self, call: relax.Call, result: relax.TensorType, origin: Origin) -> str:
         """Append an early exit, to be split; return the name of its output."""
-        name = self._unused(identifier(next(iter(origin.onnx_nodes), exits.OP)))
+        name = self._unused(identifier(next(iter(origin.onnx_nodes), EARLY_EXIT)))
         arguments = tuple(self._name(argument, name) for argument in call.args[1].fields)
         extents = [int(extent) for extent in result.shape.values]
         copy = copying.build(copying.Copy(bytes=math.prod(extents) * np.dtype(str(result.dtype.dtype)).itemsize))
         self._kernels[copy.name] = copy
-        self._append(name, result, dataclasses.replace(origin, op=exits.OP), arguments, copy.name, 0)
+        self._append(name, result, dataclasses.replace(origin, op=EARLY_EXIT), arguments, copy.name, 0)
         return name
 
     def _append(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgecompress.compile import exits, quantized
+from edgecompress.compile import quantized
 from edgecompress.compile.integer import layers
 from edgecompress.compile.integer.chosen import Chosen
 from edgecompress.compile.kernels import (
@@ -22,6 +22,7 @@ from edgecompress.compile.kernels import (
     slicing,
     softmax,
 )
+from edgecompress.core.bundle import EARLY_EXIT, LATE_EXIT
 
 
 def _average_pool(layer: layers.AveragePool) -> Chosen:
@@ -247,7 +248,7 @@ def _early_exit(layer: layers.EarlyExit) -> Chosen:
     taken, condition = layer.inputs
     shape = copying.Copy(bytes=layer.output.elements)
     return Chosen(
-        op=exits.OP,
+        op=EARLY_EXIT,
         name=shape.name,
         build=lambda: copying.build(shape),
         inputs=(taken,),
@@ -257,7 +258,7 @@ def _early_exit(layer: layers.EarlyExit) -> Chosen:
 
 def _late_exit(layer: layers.LateExit) -> Chosen:
     shape = copying.Copy(bytes=layer.output.elements)
-    return Chosen(op=exits.JOIN, name=shape.name, build=lambda: copying.build(shape), inputs=layer.inputs)
+    return Chosen(op=LATE_EXIT, name=shape.name, build=lambda: copying.build(shape), inputs=layer.inputs)
 
 
 def _output_scalars(layer: Any) -> list[int]:
