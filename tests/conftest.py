@@ -32,6 +32,7 @@ def pytest_configure() -> None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write tests/golden files anew instead of comparing")
     parser.addoption("--layers", type=int, metavar="N", help="how many random layers of each precision a core gets")
+    parser.addoption("--moments", type=int, metavar="N", help="at how many random moments a deployment is killed")
 
 
 @pytest.fixture
