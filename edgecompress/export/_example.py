@@ -10,15 +10,10 @@ from edgecompress.export import _flags, _sources, _templates, _vectors
 from edgecompress.export._project import Project
 
 SEMIHOSTING = (
-    "-display",
-    "none",
-    "-serial",
-    "none",
-    "-monitor",
-    "none",
-    "-semihosting-config",
-    "enable=on,target=native",
+    *("-display", "none", "-serial", "none", "-monitor", "none", "-chardev", "stdio,id=console"),
+    *("-semihosting-config", "enable=on,target=native,chardev=console"),
 )
+"""QEMU's words for a machine whose program prints by semihosting, on stdout."""
 USER_EMULATORS = {"aarch64": "qemu-aarch64", "armv6l": "qemu-arm", "armv7l": "qemu-arm", "x86_64": "qemu-x86_64"}
 """What `uname -m` prints on a target -> the emulator of its programs."""
 DEVICE_FILES = {"device/start.c": "start.c", "device/console_semihosting.c": "console_semihosting.c"}

@@ -12,12 +12,14 @@ KEEPING_BYTES = ("-ffp-contract=off", "-fno-strict-aliasing", "-fno-math-errno")
 SECTIONS = ("-ffunction-sections", "-fdata-sections")
 LINUX = ("-fno-trapping-math",)
 GNU_LINUX = ("-fno-schedule-insns", "-fno-gcse", "-fno-move-loop-invariants")
+QUIET = ("-Wno-psabi",)
+"""Vectors that this CPU lacks are passed otherwise than by one that has them: nobody else calls these functions."""
 
 
 def network(project: Project) -> tuple[str, ...]:
     """The flags of the network's own sources, for GCC."""
     optimization = "-O2" if project.manifest.optimize == "size" else "-O3"
-    linux = (*LINUX, *GNU_LINUX) if project.target.system == "linux" else ()
+    linux = (*LINUX, *GNU_LINUX, *QUIET) if project.target.system == "linux" else ()
     return (optimization, *KEEPING_BYTES, *SECTIONS, *linux)
 
 
