@@ -215,7 +215,7 @@ class Target(FileValue):
 
     @property
     def tried(self) -> str:
-        """How far the profile was tried before it was shipped; where there is an emulator, it stood in for the board."""
+        """How far the profile was tried before it was shipped: an emulator stood in for the board if there is one."""
         if self.system == "linux":
             return "emulated" if self.link == "ssh" else "run"
         return "emulated" if self.emulator is not None else "built, not run"

@@ -15,7 +15,7 @@ from edgecompress.core.bundle import Bundle
 from edgecompress.core.device import Device
 
 ToyBundle = Callable[..., Bundle]
-HERE = [name for name in targets.names() if targets.load(name).link != "ssh"]
+HERE = [name for name in targets.names() if targets.load(name).link not in ("serial", "ssh")]
 EMULATED = [name for name in targets.names() if targets.load(name).emulator]
 SPIN_TURNS = dict.fromkeys(EMULATED, 17000000) | {
     "microbit": 540_000_000,

@@ -1,0 +1,20 @@
+/* Nucleo-F746ZG (STM32F746, Cortex-M7): RM0385, 2.2 (memory map), 5.3 (RCC), 10.1 (interrupts); UM1974: the probe's virtual COM
+ * port is USART3 on PD8, PD9. */
+#ifndef BOARD_H
+#define BOARD_H
+
+#define BOARD_CLOCK_HZ 216000000u
+#define BOARD_BAUD 115200u
+#define BOARD_UART 0x40004800u
+#define BOARD_UART_IS_LOW_POWER 0
+#define BOARD_UART_INTERRUPT 39u
+#define BOARD_UART_PORT 0x40020C00u
+#define BOARD_UART_SEND_PIN 8u
+#define BOARD_UART_RECEIVE_PIN 9u
+#define BOARD_UART_FUNCTION 7u
+#define BOARD_PORT_ENABLE 0x40023830u /* RCC_AHB1ENR */
+#define BOARD_PORT_ENABLE_BIT (1u << 3)
+#define BOARD_UART_ENABLE 0x40023840u /* RCC_APB1ENR */
+#define BOARD_UART_ENABLE_BIT (1u << 18)
+
+#endif

@@ -1,0 +1,20 @@
+/* Nucleo-H7A3ZI-Q (STM32H7A3, Cortex-M7): RM0455, 2.3 (memory map), 8.7 (RCC), 19.1 (interrupts); UM2407: the probe's virtual
+ * COM port is USART3 on PD8, PD9. */
+#ifndef BOARD_H
+#define BOARD_H
+
+#define BOARD_CLOCK_HZ 64000000u
+#define BOARD_BAUD 115200u
+#define BOARD_UART 0x40004800u
+#define BOARD_UART_IS_LOW_POWER 0
+#define BOARD_UART_INTERRUPT 39u
+#define BOARD_UART_PORT 0x58020C00u
+#define BOARD_UART_SEND_PIN 8u
+#define BOARD_UART_RECEIVE_PIN 9u
+#define BOARD_UART_FUNCTION 7u
+#define BOARD_PORT_ENABLE 0x58024540u /* RCC_AHB4ENR */
+#define BOARD_PORT_ENABLE_BIT (1u << 3)
+#define BOARD_UART_ENABLE 0x58024548u /* RCC_APB1LENR */
+#define BOARD_UART_ENABLE_BIT (1u << 18)
+
+#endif

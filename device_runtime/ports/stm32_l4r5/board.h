@@ -1,0 +1,20 @@
+/* Nucleo-L4R5ZI (STM32L4R5, Cortex-M4F): RM0432, 2.2 (memory map), 6.4 (RCC), 16.3 (interrupts); UM2179: the probe's virtual
+ * COM port is LPUART1 on PG7, PG8. */
+#ifndef BOARD_H
+#define BOARD_H
+
+#define BOARD_CLOCK_HZ 120000000u
+#define BOARD_BAUD 115200u
+#define BOARD_UART 0x40008000u
+#define BOARD_UART_IS_LOW_POWER 1
+#define BOARD_UART_INTERRUPT 70u
+#define BOARD_UART_PORT 0x48001800u
+#define BOARD_UART_SEND_PIN 7u
+#define BOARD_UART_RECEIVE_PIN 8u
+#define BOARD_UART_FUNCTION 8u
+#define BOARD_PORT_ENABLE 0x4002104Cu /* RCC_AHB2ENR */
+#define BOARD_PORT_ENABLE_BIT (1u << 6)
+#define BOARD_UART_ENABLE 0x4002105Cu /* RCC_APB1ENR2 */
+#define BOARD_UART_ENABLE_BIT 1u
+
+#endif

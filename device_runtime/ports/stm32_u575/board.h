@@ -1,0 +1,20 @@
+/* Nucleo-U575ZI-Q (STM32U575, Cortex-M33, TrustZone off): RM0456, 2.3 (memory map), 11.8 (RCC), 22.3 (interrupts); UM2861:
+ * the probe's virtual COM port is USART1 on PA9, PA10. */
+#ifndef BOARD_H
+#define BOARD_H
+
+#define BOARD_CLOCK_HZ 160000000u
+#define BOARD_BAUD 115200u
+#define BOARD_UART 0x40013800u
+#define BOARD_UART_IS_LOW_POWER 0
+#define BOARD_UART_INTERRUPT 61u
+#define BOARD_UART_PORT 0x42020000u
+#define BOARD_UART_SEND_PIN 9u
+#define BOARD_UART_RECEIVE_PIN 10u
+#define BOARD_UART_FUNCTION 7u
+#define BOARD_PORT_ENABLE 0x46020C8Cu /* RCC_AHB2ENR1 */
+#define BOARD_PORT_ENABLE_BIT 1u
+#define BOARD_UART_ENABLE 0x46020CA4u /* RCC_APB2ENR */
+#define BOARD_UART_ENABLE_BIT (1u << 14)
+
+#endif

@@ -1,0 +1,47 @@
+"""Boards that nothing here can run: their ports are built and linked, and what the chip reads first is looked at."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+
+import pytest
+from elftools.elf.elffile import ELFFile
+
+from edgecompress.core import target as targets
+from edgecompress.core.bundle import Bundle
+
+BUILT = tuple(name for name in targets.names() if targets.load(name).tried == "built, not run")
+VECTORS = struct.Struct("<II")
+
+
+def test_there_are_boards_of_three_makers() -> None:
+    assert {"nucleo-l4r5zi", "nucleo-h7a3zi", "nucleo-f746zg", "nucleo-u575zi"} < set(BUILT)
+    assert {"nrf52840dk", "nrf5340dk", "arduino-nano33ble"} < set(BUILT)
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_the_vector_table_lies_first_in_flash_and_its_stack_in_ram(
+    name: str, toy_bundle: Callable[..., Bundle]
+) -> None:
+    memory = targets.load(name).memory
+    assert memory is not None
+    with toy_bundle(name).program.open("rb") as file:
+        elf = ELFFile(file)
+        text = elf.get_section_by_name(".text")
+        stack_top, start = VECTORS.unpack_from(text.data())
+        entry = elf["e_entry"]
+    assert text["sh_addr"] == memory.flash.origin
+    assert stack_top == memory.ram.end
+    assert start == entry | 1
+    assert memory.flash.origin < entry < memory.flash.end
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_a_board_says_how_it_is_reached_and_by_what_its_chip_is_told(name: str) -> None:
+    target = targets.load(name)
+    assert (target.link, target.baud) == ("serial", 115_200)
+    assert target.usb.ids
+    assert target.chip is not None
+    assert target.chip.id_address is not None
+    assert target.chip.id_values
