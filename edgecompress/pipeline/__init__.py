@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +11,7 @@ from edgecompress.core import files, plugins, recipe
 from edgecompress.core.errors import QualityError
 from edgecompress.core.run_folder import Deployment, Observer, Profile, Run, Silent
 from edgecompress.core.values import Measurements
+from edgecompress.pipeline.device_choice import DeviceChoice as DeviceChoice
 
 if TYPE_CHECKING:
     from edgecompress.compile.fit import Fit
@@ -30,14 +29,6 @@ if TYPE_CHECKING:
 DEFAULT_REPEAT = 20
 REPORT_FILES = ("report.html", "report.json", "report.md")
 """What the modules of report/ write; a test compares them. They are not asked: their import takes a second."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeviceChoice:
-    """Which device to use instead of the target's own link, and what to hand to an emulator."""
-
-    address: str | None = None
-    emulator_args: tuple[str, ...] = ()
 
 
 NO_CHOICE = DeviceChoice()
@@ -266,13 +257,9 @@ def remote_board(address: str) -> RemoteBoard:
     return RemoteBoard(address)
 
 
-@contextmanager
-def connect(chosen: Target, choice: DeviceChoice) -> Iterator[Device]:
-    """Reach the device: by the target's own link, or by an address like `qemu://` or `local://`."""
-    link, _, address = (choice.address or f"{chosen.link}://").partition("://")
-    module = plugins.find("deploy", link, where="--device" if choice.address else f"target {chosen.name}: link")
-    with module.connect(chosen, address or None, emulator_args=choice.emulator_args) as device:
-        yield device
+def connect(chosen: Target, choice: DeviceChoice) -> Device:
+    """Reach the chosen device. It starts nothing before a bundle is installed; leaving its `with` closes it."""
+    return choice.connect(chosen)
 
 
 def _compress(run: Run, key: str, facts: TargetFacts) -> None:
