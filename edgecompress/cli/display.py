@@ -12,6 +12,7 @@ STAGE_LABELS = {
     "steps": "Measure each step",
     "tune": "Tune",
     "compile": "Compile",
+    "flash": "Flash and verify",
     "deploy": "Deploy and verify",
     "profile": "Measure",
     "report": "Report",
