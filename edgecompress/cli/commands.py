@@ -14,6 +14,7 @@ import edgecompress
 from edgecompress.cli.devices import devices_group
 from edgecompress.cli.doctor import doctor
 from edgecompress.cli.export import export_command
+from edgecompress.cli.flash import flash
 from edgecompress.cli.keys import ask_passphrase, keys_group
 from edgecompress.cli.methods import methods_group
 from edgecompress.core.errors import EdgecompressError, UsageError
@@ -336,6 +337,7 @@ def check(source: Path, target_name: str, optimize: Optimize, slots: bool, as_js
 group.add_command(devices_group)
 group.add_command(doctor)
 group.add_command(export_command)
+group.add_command(flash)
 group.add_command(keys_group)
 group.add_command(methods_group)
 
