@@ -1,4 +1,4 @@
-"""The commands about boards behind SSH: `edgecompress devices …`."""
+"""The commands about devices: `edgecompress devices …`. Those here are about boards behind SSH."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from edgecompress.cli import attached
 from edgecompress.core.errors import UnreachableError, UsageError, WrongDeviceError
 
 if TYPE_CHECKING:
@@ -25,14 +26,21 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 @click.group("devices")
 def devices_group() -> None:
-    """Trust boards behind SSH, look at them, and go back to what was deployed before.
+    """List what is attached here and see who answers; trust boards behind SSH, look at them, and roll them back.
 
     \b
-    ADDRESS is ssh://[user@]host[:port][/folder], or ssh:// and a host of ~/.ssh/config.
+    ADDRESS is serial://usb:SERIALNUMBER or serial:///dev/ttyACM0 for check; for the others it is
+    ssh://[user@]host[:port][/folder], or ssh:// and a host of ~/.ssh/config.
     Examples:
+      edgecompress devices list
+      edgecompress devices check serial://usb:066DFF383333554E43184325
       edgecompress devices trust ssh://pi@raspberrypi.local
       edgecompress devices probe ssh://pi@raspberrypi.local
     """
+
+
+devices_group.add_command(attached.list_devices)
+devices_group.add_command(attached.check)
 
 
 @devices_group.command()

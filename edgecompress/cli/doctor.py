@@ -11,7 +11,7 @@ import rich_click as click
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def doctor(as_json: bool) -> None:
-    """Show which compilers, emulators and Python packages are there, and which targets can be built and run with them.
+    """Show which compilers, emulators, flashers and Python packages are there, and which targets that serves.
 
     \b
     Examples:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from edgecompress.core.methods import Method
     from edgecompress.core.report import Report
     from edgecompress.core.target import Target
+    from edgecompress.deploy._attached import Attached
 
 WIDTH_OF_A_FILE = 160
 
@@ -65,13 +66,26 @@ def print_survey(survey: Survey) -> None:
     for tool in survey.tools:
         found.add_row(tool.name, tool.version or Text("missing", "red"), tool.purpose)
     console.print(found)
-    reachable = _table("target", "built by", "runs on")
+    reachable = _table("target", "built by", "runs on", "flashed by")
     for prospect in survey.targets:
         compiler = prospect.compiler or Text("nothing", "red")
-        reachable.add_row(prospect.target, compiler, ", ".join(prospect.runs_on) or Text("nothing", "red"))
+        runs_on = ", ".join(prospect.runs_on) or Text("nothing", "red")
+        reachable.add_row(prospect.target, compiler, runs_on, ", ".join(prospect.flashed_by))
     console.print(reachable)
     for install, purposes in survey.to_install.items():
         console.print(f"for {', '.join(purposes)}: {install}", soft_wrap=True)
+
+
+def print_attached(found: Sequence[Attached]) -> None:
+    """One line a serial port, probe, bootloader or drive."""
+    if not found:
+        _console().print("nothing is attached that could be flashed or spoken to")
+        return
+    table = _table("address", "what", "at", "VID:PID", "serial number", "product", "could be")
+    for each in found:
+        told = (each.path or "", each.usb_id or "", each.serial_number or "", each.product or "")
+        table.add_row(each.address, each.kind, *told, ", ".join(each.targets))
+    _console().print(table)
 
 
 def print_fit(fit: Fit) -> None:

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import dataclass
 
 from edgecompress.core.errors import MissingToolError
+from edgecompress.core.target import Target
 
 DEBIAN = "on Debian or Ubuntu: sudo apt-get install "
 
@@ -19,6 +20,11 @@ class FlashTool:
     install: str = ""
     program: str | None = None
     package: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The program or package, as one looks for it; our own flashers have their own name."""
+        return self.program or self.package or self.flasher
 
     @property
     def is_there(self) -> bool:
@@ -44,6 +50,18 @@ TOOLS = (
 """All of them, as doctor lists them; a test compares them with the modules."""
 
 
+def known_to(target: Target) -> tuple[FlashTool, ...]:
+    """Return the tools that can flash a target as its profile stands, the one that it names itself first.
+
+    Any microcontroller is flashed through a debug server; another tool takes its table `[probe.NAME]` in the profile.
+    """
+    if target.system != "bare":
+        return ()
+    fitting = [tool for tool in TOOLS if tool.flasher == "gdb" or tool.flasher in target.probe]
+    chosen = [tool for tool in TOOLS if tool.flasher == target.flasher]
+    return tuple(dict.fromkeys([*chosen, *fitting]))
+
+
 def tool_of(flasher: str) -> FlashTool:
     """Return the tool of a flasher's module."""
     return next(tool for tool in TOOLS if tool.flasher == flasher)
@@ -53,5 +71,5 @@ def require(flasher: str) -> str:
     """Return the name of a flasher's program. Raises MissingToolError, whose hint says what brings it."""
     tool = tool_of(flasher)
     if tool.program is None or not tool.is_there:
-        raise MissingToolError(f"{tool.program or tool.package} is not installed or not on PATH", hint=tool.install)
+        raise MissingToolError(f"{tool.name} is not installed or not on PATH", hint=tool.install)
     return tool.program

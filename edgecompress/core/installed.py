@@ -1,4 +1,4 @@
-"""What is installed here: compilers, emulators, Python packages; and which targets can be built and run with it."""
+"""What is installed here: compilers, emulators, flashers, packages; and which targets can be built and run with it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from edgecompress.core import compilers, tools
+from edgecompress.core import compilers, flash_tools, tools
 from edgecompress.core import target as targets
 from edgecompress.core.compilers import ZIG_INSTALL
 from edgecompress.core.errors import EdgecompressError, MissingToolError
@@ -44,13 +44,15 @@ class Tool:
 class Prospect:
     """What can be done for a target here: what builds for it, on what its programs run, what to install for the rest.
 
-    `compiler` is None when nothing builds for it; `runs_on` are addresses for `--device`, or links in words.
+    `compiler` is None when nothing builds for it; `runs_on` are addresses for `--device`, or links in words;
+    `flashed_by` are names for `--flasher`.
     """
 
     target: str
     compiler: str | None
     runs_on: tuple[str, ...]
     install: tuple[str, ...]
+    flashed_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +79,7 @@ def survey(chosen: Iterable[Target]) -> Survey:
     """Look for everything that the targets can be built and run with. Starts compilers to ask for their versions."""
     listed = tuple(chosen)
     return Survey(
-        tools=(*_compilers(listed), *_emulators(listed), *map(_package, PYTHON_PACKAGES)),
+        tools=(*_compilers(listed), *_emulators(listed), *_flashers(listed), *map(_package, PYTHON_PACKAGES)),
         targets=tuple(_prospect(target) for target in listed),
     )
 
@@ -98,6 +100,18 @@ def _emulators(listed: tuple[Target, ...]) -> list[Tool]:
     return [*found, _program(SSHD, "emulator", "loop://"), _program(BOARD_BUILDER, "emulator", "vm://")]
 
 
+def _flashers(listed: tuple[Target, ...]) -> list[Tool]:
+    """The programs and packages that flash. They are not started: not every one says its version and ends."""
+    outside = [tool for tool in flash_tools.TOOLS if tool.program or tool.package]
+    found = []
+    for tool in outside:
+        users = [target.name for target in listed if tool in flash_tools.known_to(target)]
+        version = "there" if tool.is_there else None
+        purpose = ", ".join(users) or "boards of your own"
+        found.append(Tool(name=tool.name, kind="flasher", purpose=purpose, version=version, install=tool.install))
+    return found
+
+
 def _prospect(target: Target) -> Prospect:
     builds: str | None
     try:
@@ -110,11 +124,15 @@ def _prospect(target: Target) -> Prospect:
     if missing:
         packages = dict.fromkeys(tools.debian_packages(program) for program in missing)
         install.append(f"on Debian or Ubuntu: sudo apt-get install {' '.join(packages)}")
+    flashers = flash_tools.known_to(target)
+    if flashers and not flashers[0].is_there:
+        install.append(flashers[0].install)
     return Prospect(
         target=target.name,
         compiler=builds,
         runs_on=tuple(way for way, programs in ways.items() if not programs),
         install=tuple(install),
+        flashed_by=tuple(tool.flasher for tool in flashers if tool.is_there),
     )
 
 
@@ -125,6 +143,8 @@ def _ways(target: Target) -> dict[str, tuple[str, ...]]:
         return {emulator: (emulator,)}
     if target.link == "local":
         return {"this machine": ()}
+    if target.link == "serial":
+        return {"serial://": ()}
     ways: dict[str, tuple[str, ...]] = {"ssh://": ()}
     if user is not None:
         ways[f"loop://{target.name}"] = (user, SSHD)

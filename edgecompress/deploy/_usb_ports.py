@@ -60,21 +60,25 @@ def address_of(port: Port, among: Iterable[Port] | None = None) -> str:
 
 
 def choose(target: Target, address: str | None) -> Port:
+    """Find the port that an address means or, without one, the only port whose VID:PID the target's profile lists.
+
+    Raises UnreachableError when there is none, UsageError when there are several: equal boards are never guessed
+    between.
+    """
+    return at(address) if address is not None else _only_one_like(target, ports())
+
+
+def at(address: str) -> Port:
     """Find the port that an address means: `usb:SERIALNUMBER`, `usb:SERIALNUMBER/INTERFACE`, or a path.
 
-    Without an address, the only port whose VID:PID the target's profile lists. Raises UnreachableError when there is
-    none, UsageError when there are several: equal boards are never guessed between.
+    Raises UnreachableError when no port has that serial number, UsageError when the USB device has several. A path is
+    taken as it is; where the port is on USB, its serial number comes with it.
     """
     there = ports()
-    if address is None:
-        return _only_one_like(target, there)
     if address.startswith(BY_USB):
         return _by_serial_number(address.removeprefix(BY_USB), there)
     known = {os.path.realpath(port.path): port for port in there}
-    port = known.get(os.path.realpath(address))
-    if port is None:
-        return Port(path=address)
-    return port
+    return known.get(os.path.realpath(address)) or Port(path=address)
 
 
 def address_after_reset(target: Target) -> str | None:

@@ -42,7 +42,7 @@ class SerialLink:
             raise WrongDeviceError(
                 f"{self.description} runs build {hello.build_id} for {hello.target}; "
                 f"the bundle is build {manifest.build_id}",
-                hint=f"write this bundle's firmware first: edgecompress flash {bundle.folder}",
+                hint=f"write this bundle's firmware first: edgecompress flash {bundle.folder} -t {self._target.name}",
             )
         return self._line
 

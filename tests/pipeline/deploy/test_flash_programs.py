@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serial.tools import list_ports
-from serial.tools.list_ports_common import ListPortInfo
+import usb_bench
+from usb_bench import Plugged
 
 from edgecompress.core import flash_tools, plugins
 from edgecompress.core import target as targets
@@ -26,7 +26,7 @@ from edgecompress.core.bundle import Bundle
 from edgecompress.core.errors import MissingToolError, TransferError, UnreachableError, UsageError, WrongDeviceError
 from edgecompress.core.target import Chip, Target, Usb
 from edgecompress.core.values import no_progress
-from edgecompress.deploy import _firmware_image, _flash_program, _flashing, _usb_devices
+from edgecompress.deploy import _firmware_image, _flash_program, _flashing
 from edgecompress.deploy.flashers import Flasher, FlashOptions
 
 FAKE = Path(__file__).parents[2] / "support" / "fake_flash_tool.py"
@@ -267,21 +267,12 @@ every_tool = pytest.mark.parametrize("bench", CASES, indirect=True)
 
 
 def plug_in(monkeypatch: pytest.MonkeyPatch, folder: Path, devices: list[tuple[str, str, str]]) -> None:
-    """Fake this machine's USB: each device, and a serial port with its number."""
-    found = []
-    for count, (usb_id, serial_number, product) in enumerate(devices):
-        device = folder / f"1-{count}"
-        device.mkdir(parents=True)
-        vendor, number = usb_id.split(":")
-        for name, text in zip(
-            ("idVendor", "idProduct", "serial", "product"), (vendor, number, serial_number, product), strict=True
-        ):
-            (device / name).write_text(text + "\n")
-        port = ListPortInfo(PORT if count == 0 else f"/dev/ttyACM{count}")
-        port.vid, port.pid, port.serial_number, port.hwid = int(vendor, 16), int(number, 16), serial_number, "USB"
-        found.append(port)
-    monkeypatch.setattr(_usb_devices, "SYSFS", folder)
-    monkeypatch.setattr(list_ports, "comports", lambda: found)
+    """Make these the only USB devices, each with a serial port."""
+    plugged = [
+        Plugged(usb_id=usb_id, serial_number=number, product=product, ports=(PORT if count == 0 else f"/dev/{number}",))
+        for count, (usb_id, number, product) in enumerate(devices)
+    ]
+    usb_bench.plug_in(monkeypatch, folder, *plugged)
 
 
 def in_words(calls: list[list[str]]) -> list[str]:

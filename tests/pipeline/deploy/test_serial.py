@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import threading
@@ -13,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from serial_ports import Cable, QemuBoard
+from usb_bench import Plugged, plug_in
 
+from edgecompress import cli
 from edgecompress.core import target as targets
 from edgecompress.core.bundle import Bundle
 from edgecompress.core.device import Device
@@ -81,7 +84,9 @@ def test_another_build_is_refused_with_the_command_that_writes_the_right_one(
         f"mps2-an386 at {running.path} runs build {bundle.manifest.build_id} for mps2-an386; "
         f"the bundle is build {'11' * 16}"
     )
-    assert caught.value.hint == f"write this bundle's firmware first: edgecompress flash {bundle.folder}"
+    assert caught.value.hint == (
+        f"write this bundle's firmware first: edgecompress flash {bundle.folder} -t mps2-an386"
+    )
 
 
 def test_a_second_program_on_the_port_is_refused(board: tuple[QemuBoard, Bundle]) -> None:
@@ -191,3 +196,30 @@ def keep_saying(cable: Cable, words: bytes) -> None:
             time.sleep(0.02)
 
     threading.Thread(target=say, daemon=True).start()
+
+
+def test_check_tells_what_runs_on_a_board(board: tuple[QemuBoard, Bundle], capsys: pytest.CaptureFixture[str]) -> None:
+    running, bundle = board
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["devices", "check", f"serial://{running.path}", "--json"])
+    assert ended.value.code == 0
+    facts = json.loads(capsys.readouterr().out)
+    wanted = {
+        "target": TARGET,
+        "build_id": bundle.manifest.build_id,
+        "protocol": 1,
+        "port": running.path,
+        "baud": 115_200,
+    }
+    assert facts.items() >= wanted.items()
+    assert (facts["inputs"], facts["outputs"], facts["layers"]) == (1, 1, 2)
+
+
+def test_the_record_of_a_deployment_keeps_the_usb_serial_number(
+    board: tuple[QemuBoard, Bundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, bundle = board
+    plug_in(monkeypatch, tmp_path / "usb", Plugged(usb_id="0483:374b", serial_number="066D", ports=(running.path,)))
+    with serial.connect(targets.load(TARGET), "usb:066D") as device:
+        device.install(bundle)
+        assert device.description == f"mps2-an386 at {running.path} (usb:066D)"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgecompress.core import compilers, installed
+from edgecompress.core import compilers, flash_tools, installed, plugins
 from edgecompress.core import target as targets
 from edgecompress.core.errors import MissingToolError
 from edgecompress.core.installed import Prospect
@@ -21,6 +21,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(installed, "SSHD_FOLDERS", ())
     monkeypatch.setattr(compilers, "has_zig", lambda: False)
+    monkeypatch.setattr(flash_tools.importlib.util, "find_spec", lambda _: None)
     return tmp_path
 
 
@@ -33,7 +34,8 @@ def install(path: Path, name: str) -> None:
 def test_nothing_is_there_and_everything_that_helps_is_named(path: Path) -> None:
     survey = installed.survey([targets.load("rpi4"), targets.load("mps2-an386")])
 
-    assert all(tool.version is None for tool in survey.tools if tool.kind != installed.PACKAGE)
+    named = [tool for tool in survey.tools if tool.kind != installed.PACKAGE]
+    assert [tool.name for tool in named if tool.version is not None] == []
     assert survey.targets == (
         Prospect(
             target="rpi4",
@@ -52,6 +54,7 @@ def test_nothing_is_there_and_everything_that_helps_is_named(path: Path) -> None
                 "on Debian or Ubuntu: sudo apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi",
                 "on Debian or Ubuntu: sudo apt-get install qemu-system-arm",
             ),
+            flashed_by=("gdb",),
         ),
     )
 
@@ -95,3 +98,23 @@ def test_what_is_there_tells_its_version_and_opens_a_way(path: Path) -> None:
     (prospect,) = survey.targets
     assert (prospect.compiler, prospect.runs_on) == (CROSS, ("ssh://", "loop://rpi4"))
     assert survey.to_install["on Debian or Ubuntu: sudo apt-get install qemu-system-arm mmdebstrap"] == ["rpi4"]
+
+
+def test_every_flasher_has_its_tool_and_every_tool_its_flasher() -> None:
+    listed = tuple(sorted(tool.flasher for tool in flash_tools.TOOLS))
+    assert listed == plugins.names("deploy.flashers")
+
+
+def test_a_board_tells_by_what_it_can_be_flashed_and_what_is_missing(path: Path) -> None:
+    board = targets.load("mps2-an386").model_copy(
+        update={"flasher": "openocd", "probe": {"openocd": {"config": "x.cfg"}, "jlink": {"device": "x"}}}
+    )
+    (prospect,) = installed.survey([board]).targets
+    assert prospect.flashed_by == ("gdb",)
+    assert prospect.install[-1] == "on Debian or Ubuntu: sudo apt-get install openocd"
+    install(path, "openocd")
+    install(path, "JLinkExe")
+    survey = installed.survey([board])
+    assert survey.targets[0].flashed_by == ("openocd", "gdb", "jlink")
+    (tool,) = [tool for tool in survey.tools if tool.name == "JLinkExe"]
+    assert (tool.kind, tool.version, tool.purpose) == ("flasher", "there", "mps2-an386")
