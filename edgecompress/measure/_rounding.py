@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecompress.core.bundle import Bundle, Layer, OnnxValue
+from edgecompress.core.bundle import LATE_EXIT, Bundle, Layer, OnnxValue
 from edgecompress.core.values import Array, Model, Progress, no_progress
 from edgecompress.measure import _outputs
 
@@ -55,6 +55,9 @@ def compare_layers(
         if layer.onnx_output is None:
             continue
         place, right = places[layer.onnx_output.tensor], wanted[layer.onnx_output.tensor]
+        if layer.op == LATE_EXIT:  # by itself it copies, whichever exit was taken
+            taught[:, place] = sequence[:, place] = right.view(np.uint8)
+            continue
         alone, in_sequence = (_distance(arenas[:, place], right) for arenas in (taught, sequence))
         taught[:, place] = right.view(np.uint8)
         found.append(Difference(layer=layer, alone=alone, in_sequence=in_sequence))
