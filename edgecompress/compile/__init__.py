@@ -68,7 +68,7 @@ def _build(
         model_sha256=hashlib.sha256(model.graph.SerializeToString(deterministic=True)).hexdigest(), steps=model.steps
     )
     with tuning.using(tuning.of(target, ways)):
-        program = to_program(model, target, optimize)
+        program = to_program(model, target, optimize, samples)
     modes = compare(model, target) if target.system == "bare" else ()
     return assemble.finish(draft, program, origin, modes=modes, samples=samples, progress=progress)
 

@@ -12,6 +12,7 @@ FLOAT_MARK = "edgecompress_float_bits"
 
 TYPES = {
     "float32": "float",
+    "float16": "uint16_t",
     "int8": "int8_t",
     "uint8": "uint8_t",
     "int16": "int16_t",

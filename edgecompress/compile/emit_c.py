@@ -10,6 +10,7 @@ from edgecompress.compile import (
     c_dsp_depthwise,
     c_dsp_multiply,
     c_exits,
+    c_half,
     c_math,
     c_mve,
     c_neon,
@@ -108,6 +109,7 @@ def _model_source(program: Program, kernels: Mapping[str, CKernel], arena: Arena
     functions = codebook.definitions(functions) + part_tables.definitions(functions) + functions
     functions = narrow.definitions(functions) + chain.definitions(functions) + functions
     functions = c_winograd.definitions(functions) + functions
+    functions = c_half.definitions(functions) + functions
     functions = c_text.definitions(threads.DEFINITIONS, functions) + c_vector_math.definitions(functions) + functions
     functions = c_neon.definitions(functions) + c_x86.definitions(functions) + functions
     functions = c_math.definitions(functions) + c_dsp.definitions(functions) + c_mve.definitions(functions) + functions

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from edgecompress.compile import frontend, operators
+from edgecompress.compile import frontend, half_losses, operators, vectors
+from edgecompress.compile.half_losses import Loss
 from edgecompress.compile.memory import CACHE_LINE
 from edgecompress.compile.program import Program
+from edgecompress.core.errors import ConfigError
 from edgecompress.core.target import Target
-from edgecompress.core.values import Model, Optimize
+from edgecompress.core.values import Model, Optimize, Samples
 
 
-def to_program(model: Model, target: Target, optimize: Optimize = "balanced") -> Program:
+def to_program(
+    model: Model, target: Target, optimize: Optimize = "balanced", samples: Samples | None = None
+) -> Program:
     """Bring a network to kernels and calls for a target; `optimize` says what to save.
 
-    Raises ModelError that lists every operator that cannot be compiled.
+    What half precision costs is measured on the `samples`, or on seeded inputs. Raises ModelError that lists every
+    operator that cannot be compiled.
     """
-    return to_programs(model, target, (optimize,))[0]
+    return to_programs(model, target, (optimize,), samples)[0]
 
 
-def to_programs(model: Model, target: Target, modes: Sequence[Optimize]) -> tuple[Program, ...]:
+def to_programs(
+    model: Model, target: Target, modes: Sequence[Optimize], samples: Samples | None = None
+) -> tuple[Program, ...]:
     """Do what `to_program` does for several modes; kernels of one name are one."""
     operators.check(model)
+    losses = _losses(model, target, samples)
     imported = frontend.import_onnx(model)
     if model.is_quantized:
         from edgecompress.compile import integer
@@ -34,10 +42,22 @@ def to_programs(model: Model, target: Target, modes: Sequence[Optimize]) -> tupl
 
     prices = [vector_winograd_choice.price(target, mode) for mode in modes]
     by_price = {
-        price: _aligned(floating.to_program(imported, model, target, winograd_price=price), target)
+        price: _aligned(floating.to_program(imported, model, target, winograd_price=price, losses=losses), target)
         for price in dict.fromkeys(prices)
     }
     return tuple(replace(by_price[price], optimize=mode) for price, mode in zip(prices, modes, strict=True))
+
+
+def _losses(model: Model, target: Target, samples: Samples | None) -> Mapping[str, Loss] | None:
+    """What half precision would cost each layer, where the target is to compute in it; ConfigError if it cannot."""
+    if target.arithmetic != "half":
+        return None
+    if model.is_quantized:
+        raise ConfigError(
+            f"{model.name} computes with integers; half precision is for networks of floats",
+            hint="leave out --arithmetic half, or the step that quantizes",
+        )
+    return half_losses.measure(model, vectors.choose_inputs(model.inputs, samples)[0])
 
 
 def _aligned(program: Program, target: Target) -> Program:

@@ -20,7 +20,7 @@ LEAST_WORK = 40_000
 """The same in instructions, for kernels that sum no products."""
 
 LEAST_COPIED = 50_000
-"""Floats that a loop copies: 200 kB, which leave the level 1 cache of any core."""
+"""Numbers that a loop copies: 200 kB of floats, which leave the level 1 cache of any core."""
 
 DEFINITIONS = {"edgert_split": '#include "edgert_parallel.h"\n'}
 FEW_TURNS = 8
@@ -34,7 +34,7 @@ _LOOP = re.compile(r"for \(uint32_t (\w+) = 0; \1 < (\d+)u; \+\+\1\) \{")
 _LOOP_IN_TURN = re.compile(r"for \(uint32_t (\w+) = 0; \1 != \d+u; \+\+\1\) \{")
 """A loop whose turns write what the next one writes too: the loops inside it are spread."""
 _LOCAL_POINTER = re.compile(r"(const \w+ \*)const (\w+) = .*;")
-_COPY = re.compile(r"copy_floats\(.*, (\d+)u\);")
+_COPY = re.compile(r"(?:copy_floats|copy_halves|narrow_floats|widen_halves)\(.*, (\d+)u\);")
 _DECLARATION = re.compile(r"\s*(const )?[a-z]\w* \**(const )?\w+ = ")
 
 

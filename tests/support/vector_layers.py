@@ -233,8 +233,8 @@ def operands(case: Case, core: VectorCore) -> list[Array]:
     if isinstance(layer, Product) and layer.computed:
         return [*found, case.weights]
     if isinstance(layer, Depthwise):
-        found += [vector_depthwise.pack(case.weights, core)]
-        found += [vector_depthwise.pack_bias(case.bias, core)] if case.bias is not None else []
+        found += [vector_depthwise.pack(case.weights, layer, core)]
+        found += [vector_depthwise.pack_bias(case.bias, layer, core)] if case.bias is not None else []
     elif case.winograd is not None:
         found += [vector_winograd.pack(case.weights, Winograd(product=layer, results=case.winograd), core)]
         found += [vector_winograd.pack_bias(case.bias, core)] if case.bias is not None else []

@@ -7,22 +7,30 @@ transposed where a reader wants it otherwise, once.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import tvm
 from tvm import relax
 
-from edgecompress.compile.floating import vector_attention, vector_chains, vector_elementwise
+from edgecompress.compile.floating import (
+    half_chains,
+    vector_attention,
+    vector_chains,
+    vector_elementwise,
+    vector_products,
+)
 from edgecompress.compile.floating.vector_chains import Chain, is_constant, operator, shape
 from edgecompress.compile.floating.vector_elementwise import Stretch
 from edgecompress.compile.floating.vector_layers import Layer, VectorLayers
 from edgecompress.compile.frontend import Imported, bindings
-from edgecompress.compile.kernels.vector_core import Finish, VectorCore
+from edgecompress.compile.half_losses import Loss
+from edgecompress.compile.kernels.half_widening import Widening
+from edgecompress.compile.kernels.vector_core import VectorCore
 from edgecompress.compile.kernels.vector_depthwise import Depthwise
 from edgecompress.compile.kernels.vector_pool import Pool
-from edgecompress.compile.kernels.vector_product import Product
+from edgecompress.compile.kernels.vector_product import Product, types
 from edgecompress.compile.kernels.vector_rows import LayerNorm, Softmax
 from edgecompress.compile.kernels.vector_winograd import Winograd
 from edgecompress.compile.kernels.vector_winograd_choice import Choice
@@ -47,27 +55,40 @@ class Rewritten:
     layers: VectorLayers
 
 
-def rewrite(imported: Imported, core: VectorCore, winograd: Choice | None = None) -> Rewritten:
-    """Replace what vector kernels can do by calls of them; `winograd` chooses Winograd's filters, where given."""
-    rewriter = _Rewriter(imported, core, winograd)
-    return Rewritten(network=rewriter.rewrite(), layers=rewriter.layers)
+def rewrite(
+    imported: Imported, core: VectorCore, winograd: Choice | None = None, losses: Mapping[str, Loss] | None = None
+) -> Rewritten:
+    """Replace what vector kernels can do by calls of them; `winograd` chooses Winograd's filters, where given.
+
+    `losses`, by the labels of nodes, let layers multiply halves.
+    """
+    layers = VectorLayers(core=core, winograd=winograd)
+    rewriter = _Rewriter(imported, layers, losses or {})
+    return Rewritten(network=rewriter.rewrite(), layers=layers)
 
 
 class _Rewriter:
-    """A network in the making. `_first` and `_last` hold each value with channels first and last, as far as made."""
+    """A network in the making.
 
-    def __init__(self, imported: Imported, core: VectorCore, winograd: Choice | None) -> None:
+    `_first` and `_last` hold each value with channels first and last, as far as made, and `_halves` those that were
+    written as halves, images with channels last.
+    """
+
+    def __init__(self, imported: Imported, layers: VectorLayers, losses: Mapping[str, Loss]) -> None:
         self._module = imported.module
         self._main = imported.module["main"]
         self._builder = relax.BlockBuilder()
         self._origin: dict[str, tuple[str, ...]] = dict(imported.origin)
         self._first: dict[relax.Var, relax.Expr] = {}
         self._last: dict[relax.Var, relax.Expr] = {}
-        self.layers = VectorLayers(core=core, winograd=winograd)
+        self._halves: dict[relax.Var, relax.Expr] = {}
+        self.layers = layers
         chains = vector_chains.find(self._main)
         self._chains = {chain.last.var: chain for chain in chains}
+        self._heads = {chain.last.var: chain.head.value for chain in chains}
+        self._half_chains = half_chains.find(self._main, chains, layers.winograd, losses, self._origin)
         self._inside = {member.var for chain in chains for member in chain.members[:-1]}
-        self._attentions = {each.last.var: each for each in vector_attention.find(self._main, core)}
+        self._attentions = {each.last.var: each for each in vector_attention.find(self._main, layers.core)}
         self._inside |= {member.var for each in self._attentions.values() for member in each.members[:-1]}
         stretches = vector_elementwise.find(self._main, [*self._chains, *self._attentions, *self._inside])
         self._stretches = {stretch.last.var: stretch for stretch in stretches}
@@ -132,29 +153,59 @@ class _Rewriter:
         self._first[binding.var] = self._emit(value, binding.var.name)
 
     def _chain(self, chain: Chain) -> bool:
-        convolves = operator(chain.head.value) == "relax.nn.conv2d"
-        return self._convolution(chain) if convolves else self._matrix_product(chain)
-
-    def _matrix_product(self, chain: Chain) -> bool:
-        data, weights = chain.head.value.args
-        *rows, inputs = shape(data)
-        outputs = shape(weights)[1]
-        layer = Product(
-            window=Window(height=1, width=int(np.prod(rows)), channels=inputs, kernel=(1, 1)),
-            outputs=outputs,
-            has_bias=chain.bias is not None,
-            finish=_finish(chain),
-        )
-        scaled = weights.value.numpy().T.astype(np.float64)
-        scaled = scaled if chain.scale is None else scaled * chain.scale[:, None]
-        constants = self.layers.constants(layer, scaled.reshape(outputs, inputs, 1, 1), chain.bias)
-        arguments = [
-            self._as_first(data),
-            *constants,
-            *([self._as_first(chain.other)] if chain.other is not None else []),
-        ]
-        self._first[chain.last.var] = self._call(layer, arguments, shape(chain.last.var), chain.members)
+        """A product of constants and what follows it; halves where half precision is worth it."""
+        product = vector_products.of(chain)
+        if product is None:
+            return False
+        data, convolves = chain.head.value.args[0], vector_products.is_convolution(chain)
+        halves = self._half_chains.halves(chain, reads=data in self._halves)
+        layer = self._choose_layer(replace(product, halves=halves, planes=self._comes_in_planes(chain, product)))
+        halves = None if isinstance(layer, Winograd) else halves
+        weights = vector_products.weights(chain)
+        weights = weights if halves is None else self._half_chains.rounded(chain, weights)
+        where = self._as_last if convolves else self._as_first
+        if halves and halves.reads:
+            image = self._halves[data]
+        else:
+            image = self._as_first(data) if self._reads_first(chain, product) else where(data)
+        other = [where(chain.other)] if chain.other is not None else []
+        arguments = [image, *self.layers.constants(layer, weights, chain.bias), *other]
+        result, window = chain.last.var, product.window
+        extents = shape(result)
+        if convolves:
+            extents = (product.batch, window.output_height, window.output_width, product.outputs)
+        places = self._halves if halves and halves.writes else self._last if convolves else self._first
+        places[result] = self._call(layer, arguments, extents, chain.members, types(halves)[1])
         return True
+
+    def _choose_layer(self, product: Product) -> Product | Winograd | Depthwise:
+        """Choose the algorithm of a product."""
+        if vector_products.is_depthwise(product):
+            return Depthwise(
+                window=product.window,
+                batch=product.batch,
+                planes=product.planes,
+                has_bias=product.has_bias,
+                finish=product.finish,
+                halves=product.halves,
+            )
+        return self.layers.choose_convolution(product)
+
+    def _comes_in_planes(self, chain: Chain, product: Product) -> bool:
+        """True for a padded image that is only there with channels first: the copy with its border moves them."""
+        data = chain.head.value.args[0]
+        known = data in self._last or data in self._halves
+        return self._is_planar(chain) and not known and product.window.is_padded
+
+    def _reads_first(self, chain: Chain, product: Product) -> bool:
+        """True for an image that is read as the network gives it."""
+        if not vector_products.is_convolution(chain):
+            return True
+        return self._comes_in_planes(chain, product) or not self._is_planar(chain)
+
+    def _is_planar(self, chain: Chain) -> bool:
+        call = chain.head.value
+        return vector_products.is_convolution(chain) and str(call.attrs.data_layout) == "NCHW"
 
     def _computed_product(self, binding: relax.VarBinding) -> bool:
         """A product of two tensors that the network computes, matrix by matrix; its outputs are whole vectors."""
@@ -176,46 +227,13 @@ class _Rewriter:
         self._first[binding.var] = self._call(layer, arguments, shape(binding.var), [binding])
         return True
 
-    def _convolution(self, chain: Chain) -> bool:
-        call = chain.head.value
-        data, weights = call.args
-        layout = str(call.attrs.data_layout)
-        batch, outputs, *_ = shape(chain.last.var)
-        groups, group_inputs = int(call.attrs.groups), shape(weights)[1]
-        window = _window(shape(data), layout, shape(weights)[2:], call)
-        if (window.output_height, window.output_width) != shape(chain.last.var)[2:]:
-            return False
-        planes = layout == "NCHW" and data not in self._last and window.is_padded
-        has_bias, finish = chain.bias is not None, _finish(chain)
-        layer: Product | Winograd | Depthwise = self.layers.choose_convolution(
-            Product(
-                window=window,
-                outputs=outputs,
-                groups=groups,
-                batch=batch,
-                planes=planes,
-                has_bias=has_bias,
-                finish=finish,
-            )
-        )
-        if group_inputs == 1 and groups == outputs > 1:
-            layer = Depthwise(window=window, batch=batch, planes=planes, has_bias=has_bias, finish=finish)
-        scaled = weights.value.numpy().astype(np.float64)
-        scaled = scaled if chain.scale is None else scaled * chain.scale[:, None, None, None]
-        constants = self.layers.constants(layer, scaled, chain.bias)
-        image = self._as_first(data) if planes or layout == "NHWC" else self._as_last(data)
-        arguments = [image, *constants, *([self._as_last(chain.other)] if chain.other is not None else [])]
-        extents = (batch, window.output_height, window.output_width, outputs)
-        self._last[chain.last.var] = self._call(layer, arguments, extents, chain.members)
-        return True
-
     def _pool(self, binding: relax.VarBinding) -> bool:
         call = binding.value
         data = call.args[0]
         size = tuple(int(extent) for extent in call.attrs.pool_size)
         if str(call.attrs.layout) != "NCHW":
             return False
-        window = _window(shape(data), "NCHW", size, call)
+        window = vector_products.window(shape(data), "NCHW", size, call)
         result = (window.output_height, window.output_width)
         if result != shape(binding.var)[2:]:
             return False
@@ -316,15 +334,27 @@ class _Rewriter:
             return relax.Tuple([self._as_first(each) for each in value.fields])
         if not isinstance(value, relax.Var):
             return value
+        self._widen(value)
         if value not in self._first:
             self._first[value] = self._transposed(self._last[value], _FIRST, value)
         return self._first[value]
 
     def _as_last(self, value: relax.Var) -> relax.Expr:
         """An image with channels last."""
+        self._widen(value)
         if value not in self._last:
             self._last[value] = self._transposed(self._first[value], _LAST, value)
         return self._last[value]
+
+    def _widen(self, value: relax.Var) -> None:
+        """Make floats of a value that is only there as halves."""
+        if value in self._first or value in self._last:
+            return
+        halves = self._halves[value]
+        name = self.layers.add(Widening(count=int(np.prod(shape(halves)))))
+        widened = relax.call_dps_packed(name, [halves], relax.TensorType(shape(halves), "float32"))
+        is_image = operator(self._heads[value]) == "relax.nn.conv2d"
+        (self._last if is_image else self._first)[value] = self._emit(widened, f"{value.name}_widened", like=value.name)
 
     def _transposed(self, value: relax.Expr, axes: list[int], of: relax.Var) -> relax.Expr:
         """Move the channels; where there is one pixel or one channel that moves no byte."""
@@ -354,28 +384,6 @@ class _Rewriter:
         result = self._builder.emit(call, name_hint=name)
         self._origin[result.name] = tuple(labels)
         return result
-
-
-def _finish(chain: Chain) -> Finish:
-    return Finish(adds=chain.other is not None, low=chain.low, high=chain.high)
-
-
-def _window(extents: tuple[int, ...], layout: str, kernel: tuple[int, ...], call: relax.Call) -> Window:
-    """The window of a convolution or pooling."""
-    height, width, channels = extents[1:] if layout == "NHWC" else (*extents[2:], extents[1])
-    strides, dilation, padding = (
-        tuple(int(number) for number in numbers)
-        for numbers in (call.attrs.strides, call.attrs.dilation, call.attrs.padding)
-    )
-    return Window(
-        height=height,
-        width=width,
-        channels=channels,
-        kernel=(kernel[0], kernel[1]),
-        stride=(strides[0], strides[1]),
-        dilation=(dilation[0], dilation[1]),
-        padding=(padding[0], padding[1], padding[2], padding[3]),
-    )
 
 
 def _last_constant(value: tvm.ir.GenericConst) -> relax.Expr:

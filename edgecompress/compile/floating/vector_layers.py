@@ -9,6 +9,7 @@ import numpy as np
 from tvm import relax
 
 from edgecompress.compile.kernels import (
+    half_widening,
     vector_attention,
     vector_depthwise,
     vector_elementwise,
@@ -17,8 +18,9 @@ from edgecompress.compile.kernels import (
     vector_rows,
     vector_winograd,
 )
+from edgecompress.compile.kernels.half_widening import Widening
 from edgecompress.compile.kernels.vector_attention import Attention
-from edgecompress.compile.kernels.vector_core import VectorCore
+from edgecompress.compile.kernels.vector_core import Halves, VectorCore
 from edgecompress.compile.kernels.vector_depthwise import Depthwise
 from edgecompress.compile.kernels.vector_elementwise import Elementwise
 from edgecompress.compile.kernels.vector_pool import Pool
@@ -27,10 +29,10 @@ from edgecompress.compile.kernels.vector_rows import LayerNorm, Softmax
 from edgecompress.compile.kernels.vector_winograd import Winograd
 from edgecompress.compile.kernels.vector_winograd_choice import Choice
 from edgecompress.compile.program import CKernel
-from edgecompress.core.bundle import WINOGRAD
+from edgecompress.core.bundle import HALF, WINOGRAD
 from edgecompress.core.values import Array
 
-Layer = Product | Winograd | Depthwise | Pool | Softmax | LayerNorm | Elementwise | Attention
+Layer = Product | Winograd | Depthwise | Pool | Softmax | LayerNorm | Elementwise | Attention | Widening
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +69,10 @@ class VectorLayers:
         if isinstance(layer, Product):
             op = "conv2d" if layer.window.height > 1 or layer.window.kernel != (1, 1) else "dense"
             return VectorLayer(
-                op=op, macs=layer.macs, write=lambda name: vector_product.kernel(name, layer, core), key=layer
+                op=_in(layer.halves, op),
+                macs=layer.macs,
+                write=lambda name: vector_product.kernel(name, layer, core),
+                key=layer,
             )
         if isinstance(layer, Winograd):
             return VectorLayer(
@@ -78,7 +83,7 @@ class VectorLayers:
             )
         if isinstance(layer, Depthwise):
             return VectorLayer(
-                op="depthwise_conv2d",
+                op=_in(layer.halves, "depthwise_conv2d"),
                 macs=layer.macs,
                 write=lambda name: vector_depthwise.kernel(name, layer, core),
                 key=layer,
@@ -102,6 +107,8 @@ class VectorLayers:
             return VectorLayer(
                 op="elementwise", macs=0, write=lambda name: vector_elementwise.kernel(name, layer, core), key=layer
             )
+        if isinstance(layer, Widening):
+            return VectorLayer(op="widen", macs=0, write=lambda name: half_widening.kernel(name, layer), key=layer)
         return VectorLayer(
             op=f"{layer.kind}_pool2d", macs=0, write=lambda name: vector_pool.kernel(name, layer, core), key=layer
         )
@@ -110,12 +117,17 @@ class VectorLayers:
         """Pack weights (outputs, inputs of a group, rows, columns) and biases for the layer's kernel."""
         packed: list[Array]
         if isinstance(layer, Depthwise):
-            packed = [vector_depthwise.pack(weights, self.core)]
-            packed += [vector_depthwise.pack_bias(bias, self.core)] if bias is not None else []
+            packed = [vector_depthwise.pack(weights, layer, self.core)]
+            packed += [vector_depthwise.pack_bias(bias, layer, self.core)] if bias is not None else []
         elif isinstance(layer, Winograd):
             packed = [vector_winograd.pack(weights, layer, self.core)]
             packed += [vector_winograd.pack_bias(bias, self.core)] if bias is not None else []
         else:
             packed = [vector_product.pack(weights, layer, self.core)]
             packed += [vector_product.pack_bias(bias, layer, self.core)] if bias is not None else []
-        return [relax.const(np.ascontiguousarray(values, dtype=np.float32)) for values in packed]
+        return [relax.const(np.ascontiguousarray(values)) for values in packed]
+
+
+def _in(halves: Halves | None, op: str) -> str:
+    """An operator's name, which says so when it is computed in half precision."""
+    return op if halves is None else f"{HALF}{op}"

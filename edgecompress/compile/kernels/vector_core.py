@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,7 +18,7 @@ DEFAULT_L2_BYTES = 512 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class VectorCore:
-    """Vector registers of a core: `width` floats each.
+    """Vector registers of a core: `width` numbers each, floats or, with `half`, halves (c_half.py).
 
     `fused`: multiply-accumulates are fused multiply-adds. `by_lane`: they take one number of a register as a factor.
     """
@@ -29,11 +29,26 @@ class VectorCore:
     by_lane: bool
     l1_bytes: int = DEFAULT_L1_BYTES
     l2_bytes: int = DEFAULT_L2_BYTES
+    half: bool = False
 
     @property
     def vec(self) -> str:
-        """The vector type in C (c_vector.py)."""
-        return f"vec{self.width}"
+        """The vector type in C (c_vector.py, c_half.py)."""
+        return f"half{self.width}" if self.half else f"vec{self.width}"
+
+    @property
+    def number(self) -> str:
+        """The type in C of a number in memory."""
+        return "uint16_t" if self.half else "float"
+
+    @property
+    def number_bytes(self) -> int:
+        """What a number takes."""
+        return 2 if self.half else 4
+
+    def of_halves(self) -> VectorCore:
+        """The same registers with twice as many numbers."""
+        return replace(self, width=2 * self.width, half=True)
 
     @property
     def is_wide(self) -> bool:
@@ -90,6 +105,18 @@ class Finish:
 
 PLAIN = Finish()
 """Sums as they are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Halves:
+    """Of a layer that multiplies halves: whether the image that it `reads`, and what it `writes`, are halves too.
+
+    `span` products are summed as halves.
+    """
+
+    reads: bool
+    writes: bool
+    span: int
 
 
 def loop(variable: str, count: int, body: list[str]) -> list[str]:

@@ -6,13 +6,14 @@ that see nothing. Only an image with channels first is copied, with zeros around
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from edgecompress.compile import c_text
-from edgecompress.compile.kernels import vector_border
-from edgecompress.compile.kernels.vector_core import PLAIN, Finish, VectorCore, indented, loop, offset, terms
+from edgecompress.compile.kernels import half_sums, vector_border
+from edgecompress.compile.kernels.vector_core import PLAIN, Finish, Halves, VectorCore, indented, loop, offset, terms
+from edgecompress.compile.kernels.vector_product import types
 from edgecompress.compile.kernels.window import Window
 from edgecompress.compile.program import CKernel
 from edgecompress.core.values import Array
@@ -27,13 +28,17 @@ _TILE_COST = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Depthwise:
-    """A convolution of each channel by itself; `batch` images lie one after the other."""
+    """A convolution of each channel by itself; `batch` images lie one after the other.
+
+    `halves`: products are computed in half precision.
+    """
 
     window: Window
     batch: int = 1
     planes: bool = False
     has_bias: bool = True
     finish: Finish = PLAIN
+    halves: Halves | None = None
 
     @property
     def macs(self) -> int:
@@ -95,15 +100,18 @@ def _columns_seen(window: Window, pixels: int) -> list[int]:
     return sorted({p * stride + tap * dilation for p in range(pixels) for tap in range(window.kernel[1])})
 
 
-def pack(weights: Array, core: VectorCore) -> Array:
+def pack(weights: Array, layer: Depthwise, core: VectorCore) -> Array:
     """Pack weights (channels, 1, rows, columns) as (vectors, taps, lanes), the last vector filled with zeros."""
+    core = core.of_halves() if layer.halves else core
     channels = weights.shape[0]
     flat = np.pad(weights.reshape(channels, -1), ((0, -channels % core.width), (0, 0)))
-    return np.ascontiguousarray(np.moveaxis(flat.reshape(-1, core.width, flat.shape[1]), 1, 2)).ravel()
+    packed = np.ascontiguousarray(np.moveaxis(flat.reshape(-1, core.width, flat.shape[1]), 1, 2)).ravel()
+    return packed.astype(np.float16 if layer.halves else np.float32)
 
 
-def pack_bias(bias: Array, core: VectorCore) -> Array:
+def pack_bias(bias: Array, layer: Depthwise, core: VectorCore) -> Array:
     """Fill the biases up to whole vectors."""
+    core = core.of_halves() if layer.halves else core
     return np.pad(bias.ravel(), (0, -bias.size % core.width)).astype(np.float32)
 
 
@@ -137,21 +145,26 @@ def _has_rows_beyond(window: Window) -> bool:
 
 
 def kernel(name: str, layer: Depthwise, core: VectorCore) -> CKernel:
-    """Write the kernel: (x, weights, [bias], [other], y, [the image with its border, or a row of zeros])."""
+    """Write the kernel: (x, weights, [bias], [other], y, [the image with its border], [a row of zeros])."""
     window, view = layer.window, _view(layer)
-    parameters = ["const float *restrict x", "const float *restrict w"]
+    core = core.of_halves() if layer.halves else core
+    image, result = (c_text.TYPES[each] for each in types(layer.halves))
+    parameters = [f"const {image} *restrict x", f"const {core.number} *restrict w"]
     parameters += ["const float *restrict c"] if layer.has_bias else []
     parameters += ["const float *restrict z"] if layer.finish.adds else []
-    parameters += ["float *restrict y"]
+    parameters += [f"{result} *restrict y"]
     workspaces: tuple[int, ...] = ()
-    body = ["const float *const in = x;"]
-    if layer.planes:
-        border = vector_border.Border(window=window, planes=True)
-        parameters, workspaces = [*parameters, "float *restrict image"], (border.bytes,)
-        body = [*border.text(), "const float *const in = image;"]
-    elif _has_rows_beyond(window):
-        parameters, workspaces = [*parameters, "float *restrict zeros"], (4 * view.row,)
-        body = [f"clear_floats(zeros, {view.row}u);", *body]
+    body = [f"const {core.number} *const in = x;"]
+    copied = window if layer.planes else replace(window, padding=(0, 0, 0, 0))
+    border = vector_border.Border(window=copied, planes=layer.planes, halves=layer.halves)
+    if border.copies:
+        parameters, workspaces = [*parameters, f"{core.number} *restrict image"], (border.bytes,)
+        body = [*border.text(), f"const {core.number} *const in = image;"]
+    if _has_rows_beyond(window) and not layer.planes:
+        parameters = [*parameters, f"{core.number} *restrict zeros"]
+        workspaces = (*workspaces, core.number_bytes * view.row)
+        clear = "clear_halves" if layer.halves else "clear_floats"
+        body = [f"{clear}(zeros, {view.row}u);", *body]
     body += _image(layer, core)
     if layer.batch > 1:
         results = window.output_height * window.output_width * window.channels
@@ -224,16 +237,18 @@ def _band(
 
     result = first_row * results_row + channel
     lines = [
-        f"const float *const weights = {at('w', channel * taps, 0, core.width * taps)};",
-        f"float *const to = {at('y', result, patch.rows * results_row, core.width)};",
+        f"const {core.number} *const weights = {at('w', channel * taps, 0, core.width * taps)};",
+        f"{c_text.TYPES[types(layer.halves)[1]]} *const to = {at('y', result, patch.rows * results_row, core.width)};",
     ]
     for y in sorted(_rows_seen(window, patch.rows)):
         lines += _seen_row(layer, y, first_row, patch.rows, bands, at("", channel, 0, core.width).strip(" +"))
     if layer.finish.adds:
         lines += [f"const float *const other = {at('z', result, patch.rows * results_row, core.width)};"]
-    zeros = f"({core.vec}){{0}}"
-    bias = core.call("load", at("c", channel, 0, core.width)) if layer.has_bias else zeros
-    lines += [f"const {core.vec} first = {bias};"]
+    bias, zeros = at("c", channel, 0, core.width), f"({core.vec}){{0}}"
+    begin = core.call("load", bias) if layer.has_bias and not layer.halves else zeros
+    lines += [f"const {core.vec} first = {begin};"]
+    if layer.halves:
+        lines += [f"const float *const bias = {bias};"] if layer.has_bias else []
     if _kept(window, core) > 1:
         lines += [
             f"const {core.vec} w{tap} = {core.call('load', offset('weights', tap * core.width))};"
@@ -252,20 +267,21 @@ def _rows_seen(window: Window, rows: int) -> set[int]:
 def _seen_row(layer: Depthwise, y: int, first_row: int, rows: int, bands: int, channel: str) -> list[str]:
     """Point to row `y` of those that a band sees, at its channels; beyond the image's edge, to zeros."""
     window, view = layer.window, _view(layer)
+    number = "uint16_t" if layer.halves else "float"
     stride = window.stride[0]
     nearest = first_row * stride + y - view.top
     farthest = nearest + (bands - 1) * rows * stride
     plus = f" + {channel}" if channel else ""
     start = f"band * {rows * stride}u" if bands > 1 else "0u"
     if nearest >= view.height or farthest < 0:
-        return [f"const float *const row{y} = zeros{plus};"]
+        return [f"const {number} *const row{y} = zeros{plus};"]
     place = f"({start} + {nearest}u) * {view.row}u" if nearest >= 0 else f"({start} - {-nearest}u) * {view.row}u"
     if bands == 1:
         place = f"{nearest * view.row}"
     if nearest >= 0 and farthest < view.height:
-        return [f"const float *const row{y} = in + {place}{plus};"]
+        return [f"const {number} *const row{y} = in + {place}{plus};"]
     shifted = f"{start} + {nearest}u" if nearest >= 0 else f"{start} - {-nearest}u"
-    return [f"const float *const row{y} = ({shifted} < {view.height}u ? in + {place} : zeros){plus};"]
+    return [f"const {number} *const row{y} = ({shifted} < {view.height}u ? in + {place} : zeros){plus};"]
 
 
 def _patch(layer: Depthwise, core: VectorCore, rows: int, columns: _Columns, last: int) -> list[str]:
@@ -315,6 +331,9 @@ def _store(layer: Depthwise, core: VectorCore, at: tuple[int, int], columns: _Co
     r, p = at
     place = r * layer.window.output_width * channels + (columns.first + p) * channels
     index = [("tile", columns.pixels * channels)] if columns.count > 1 else []
+    if layer.halves:
+        end = half_sums.End(finish=layer.finish, has_bias=layer.has_bias, halves=layer.halves)
+        return half_sums.finish_text(core, end, f"sum{r}_{p}", (place, last), terms("", *index))
     other = offset(terms("other", *index), place)
     value = core.call("load_some", other, f"{last}u") if last else core.call("load", other)
     lines = layer.finish.statements(core, f"sum{r}_{p}", value)

@@ -12,8 +12,8 @@ from itertools import chain
 import numpy as np
 
 from edgecompress.compile import c_text
-from edgecompress.compile.kernels import vector_border
-from edgecompress.compile.kernels.vector_core import PLAIN, Finish, VectorCore, indented, loop, offset, terms
+from edgecompress.compile.kernels import half_sums, vector_border
+from edgecompress.compile.kernels.vector_core import PLAIN, Finish, Halves, VectorCore, indented, loop, offset, terms
 from edgecompress.compile.kernels.vector_sums import Depth, Steps, Tile, choose_tile, tile_text, unrolled
 from edgecompress.compile.kernels.window import Window
 from edgecompress.compile.program import CKernel
@@ -29,7 +29,8 @@ class Product:
 
     `outputs` are output channels of all `groups`; `batch` images lie one after the other. `planes`: the image has
     channels first. `computed`: the weights are a matrix (inputs, outputs) for each of the batch that the network
-    computes, read where it lies; outputs are whole vectors then. `finish` says what follows a sum.
+    computes, read where it lies; outputs are whole vectors then. `finish` says what follows a sum. `halves`: products
+    are computed in half precision.
     """
 
     window: Window
@@ -40,6 +41,7 @@ class Product:
     computed: bool = False
     has_bias: bool = True
     finish: Finish = PLAIN
+    halves: Halves | None = None
 
     @property
     def depth(self) -> Depth:
@@ -62,6 +64,10 @@ def plan(product: Product, core: VectorCore) -> tuple[Product, Tile]:
     product = _as_long_rows(product)
     group_outputs = product.outputs // product.groups
     window = product.window
+    if product.halves:
+        return product, half_sums.choose_tile(
+            core.of_halves(), window.output_width, group_outputs, product.depth, product.halves.span
+        )
     return product, choose_tile(core, window.output_width, group_outputs, product.depth, window.output_height)
 
 
@@ -79,6 +85,7 @@ def pack(weights: Array, product: Product, core: VectorCore) -> Array:
     The last block of a group is as wide as it has vectors; what is left of its last vector is zeros.
     """
     _, tile = plan(product, core)
+    core = core.of_halves() if product.halves else core
     group_outputs = product.outputs // product.groups
     by_depth = np.moveaxis(weights, 1, -1).reshape(product.groups, group_outputs, -1)
     missing = -group_outputs % core.width
@@ -89,25 +96,28 @@ def pack(weights: Array, product: Product, core: VectorCore) -> Array:
         for group in by_depth
         for start in range(0, group_outputs + missing, step)
     ]
-    return np.concatenate(blocks).astype(np.float32)
+    return np.concatenate(blocks).astype(np.float16 if product.halves else np.float32)
 
 
 def pack_bias(bias: Array, product: Product, core: VectorCore) -> Array:
     """Fill each group's biases up to whole vectors."""
     by_group = bias.reshape(product.groups, -1)
-    return np.pad(by_group, ((0, 0), (0, -by_group.shape[1] % core.width))).ravel().astype(np.float32)
+    width = core.of_halves().width if product.halves else core.width
+    return np.pad(by_group, ((0, 0), (0, -by_group.shape[1] % width))).ravel().astype(np.float32)
 
 
 def kernel(name: str, product: Product, core: VectorCore) -> CKernel:
     """Write the kernel: (x, weights, [bias], [other], y, [image with its border])."""
     product, tile = plan(product, core)
-    window = product.window
-    border = vector_border.Border(window=window, planes=product.planes)
-    parameters = ["const float *restrict x", "const float *restrict w"]
+    core = core.of_halves() if product.halves else core
+    window, halves = product.window, product.halves
+    border = vector_border.Border(window=window, planes=product.planes, halves=halves)
+    image, result = (c_text.TYPES[each] for each in types(halves))
+    parameters = [f"const {image} *restrict x", f"const {core.number} *restrict w"]
     parameters += ["const float *restrict c"] if product.has_bias else []
     parameters += ["const float *restrict z"] if product.finish.adds else []
-    parameters += ["float *restrict y", *(["float *restrict image"] if border.copies else [])]
-    body = [f"const float *const in = {'image' if border.copies else 'x'};", *_rows(product, tile, core)]
+    parameters += [f"{result} *restrict y", *([f"{core.number} *restrict image"] if border.copies else [])]
+    body = [f"const {core.number} *const in = {'image' if border.copies else 'x'};", *_rows(product, tile, core)]
     body = [*border.text(), *body]
     if product.batch > 1:
         body += [f"x += {window.height * window.width * window.channels};"]
@@ -117,6 +127,13 @@ def kernel(name: str, product: Product, core: VectorCore) -> CKernel:
         body = loop("n", product.batch, body)
     text = "\n".join([f"{c_text.wrapped(f'KERNEL void {name}(', parameters)}) {{", *indented(body), "}", ""])
     return CKernel(name=name, source=text, workspaces=(border.bytes,) if border.copies else (), spreads=True)
+
+
+def types(halves: Halves | None) -> tuple[str, str]:
+    """The types of a layer's image and of its result."""
+    if halves is None:
+        return "float32", "float32"
+    return "float16" if halves.reads else "float32", "float16" if halves.writes else "float32"
 
 
 def _rows(product: Product, tile: Tile, core: VectorCore) -> list[str]:
@@ -133,7 +150,7 @@ def _rows(product: Product, tile: Tile, core: VectorCore) -> list[str]:
     def tiles(band: _Cut, column: _Cut, width: _Cut) -> list[str]:
         return _tile(product, core, tile, band, column, width)
 
-    if group_outputs * product.depth.products * 4 <= core.l1_bytes // 2:
+    if group_outputs * product.depth.products * core.number_bytes <= core.l1_bytes // 2:
         for band in bands:
             row: list[str] = []
             for column in columns:
@@ -228,33 +245,31 @@ def _tile(product: Product, core: VectorCore, whole: Tile, band: _Cut, column: _
     if product.computed:
         weights, first_weights = {"block": block_channels}, first
     lines = [
-        f"const float *const from = {inputs};",
-        f"const float *const weights = {at('w', first_weights, **weights)};",
+        f"const {core.number} *const from = {inputs};",
+        f"const {core.number} *const weights = {at('w', first_weights, **weights)};",
     ]
     if product.has_bias:
         lines += [f"const float *const bias = {at('c', first, block=block_channels, group=padded_outputs)};"]
     if product.finish.adds:
         lines += [f"const float *const other = {at('z', result, **place)};"]
-    lines += [f"float *const to = {at('y', result, **place)};"]
+    lines += [f"{c_text.TYPES[types(product.halves)[1]]} *const to = {at('y', result, **place)};"]
     tile = Tile(rows=band.size, pixels=column.size, vectors=width.size)
     ahead = _ahead(product, core, tile) if tile == whole else 0
     if ahead:
         share = _turns(product, tile) * ahead
         following = at("weights", block_channels * products, row=column.count * share, tile=share)
         lines += [f"const float *ahead = {following};"]
+    steps = Steps(
+        pixel=step,
+        weights=outputs if product.computed else block_channels,
+        result=outputs,
+        row=seen_row,
+        result_row=result_row,
+        ahead=ahead,
+    )
+    if product.halves:
+        end = half_sums.End(finish=product.finish, last=width.last, has_bias=product.has_bias, halves=product.halves)
+        return lines + half_sums.tile_text(core, tile, product.depth, steps, end)
     return lines + tile_text(
-        core,
-        tile,
-        product.depth,
-        Steps(
-            pixel=step,
-            weights=outputs if product.computed else block_channels,
-            result=outputs,
-            row=seen_row,
-            result_row=result_row,
-            ahead=ahead,
-        ),
-        product.finish,
-        last=width.last,
-        has_bias=product.has_bias,
+        core, tile, product.depth, steps, product.finish, last=width.last, has_bias=product.has_bias
     )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from edgecompress.compile.kernels import tuning, vector_product, vector_sums, vector_winograd
+from edgecompress.compile.kernels import half_sums, tuning, vector_product, vector_sums, vector_winograd
 from edgecompress.compile.kernels.vector_core import VectorCore
 from edgecompress.compile.kernels.vector_product import Product
 from edgecompress.compile.kernels.vector_winograd import Plan, Winograd
@@ -55,11 +55,12 @@ class Choice:
         """Choose the algorithm of a convolution."""
         if not vector_winograd.fits(product) or product.window.channels < self.core.width:
             return product  # channels that fill no vector would be transformed as if they did
-        plain = 4 * product.depth.products * product.outputs
+        number_bytes = 2 if product.halves else 4
+        plain = number_bytes * product.depth.products * product.outputs
         direct = LEAST_GAIN * (_direct(product, self.core) + _reading(plain, self.core))
         ways: list[tuple[float, int, Product | Winograd]] = [(direct, 0, product)]
         for results in FILTERS:
-            layer = Winograd(product=product, results=results)
+            layer = Winograd(product=replace(product, halves=None), results=results)
             weights = vector_winograd.weight_bytes(product, results)
             more = weights - plain
             cost = _winograd(layer, self.core) + _reading(weights, self.core) + self.price * more
@@ -105,7 +106,12 @@ def _reading(weights: int, core: VectorCore) -> float:
 def _direct(product: Product, core: VectorCore) -> float:
     product, tile = vector_product.plan(product, core)
     window = product.window
-    row = vector_sums.row_cost(core, tile, window.output_width, product.outputs, product.depth)
+    if product.halves:
+        row = half_sums.row_cost(
+            core.of_halves(), tile, window.output_width, product.outputs, product.depth, product.halves.span
+        )
+    else:
+        row = vector_sums.row_cost(core, tile, window.output_width, product.outputs, product.depth)
     return window.output_height / tile.rows * row
 
 
