@@ -173,16 +173,27 @@ def _image_for(device: Device, bundle: Bundle, info: SlotInfo) -> SlotImage:
 
 
 def _write(device: Device, bundle: Bundle, image: SlotImage, sign: Sign, progress: Progress) -> None:
+    """Write the image; what an interrupted write left is kept, and written anew when its hash does not hold."""
     manifest = bundle.manifest
     payload = (bundle.folder / image.file).read_bytes()
     unsigned = slot_image.unsigned_header(image, manifest.build_id, manifest.target)
-    info = read_info(device)
+    header = unsigned + sign(unsigned)
+    try:
+        _write_once(device, image, header, payload, progress)
+    except RefusedError as error:
+        if error.status != Status.SLOT_BAD_HASH:
+            raise
+        logger.warning("%s; the slot is written anew", error.message)
+        _write_once(device, image, header, payload, progress)
+
+
+def _write_once(device: Device, image: SlotImage, header: bytes, payload: bytes, progress: Progress) -> None:
+    write_bytes = read_info(device).write_bytes
     progress(f"slot {image.slot}", 0, len(payload))
-    begun = _ask(device, Command.SLOT_BEGIN, unsigned + sign(unsigned))
-    state, held = _BEGUN.unpack(begun)
+    state, held = _BEGUN.unpack(_ask(device, Command.SLOT_BEGIN, header))
     if state == SlotState.INSTALLED:
         return
-    room = (LEAST_PAYLOAD - _OFFSET.size) // info.write_bytes * info.write_bytes
+    room = (LEAST_PAYLOAD - _OFFSET.size) // write_bytes * write_bytes
     for start in range(held, len(payload), room):
         progress(f"slot {image.slot}", start, len(payload))
         _ask(device, Command.SLOT_WRITE, _OFFSET.pack(start) + payload[start : start + room])

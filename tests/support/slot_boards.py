@@ -41,19 +41,19 @@ class SlotRuns:
         return {bundle.manifest.build_id: bundle for bundle in bundles}[build_id]
 
 
-def make_runs(folder: Path, count: int, target_name: str = TARGET) -> SlotRuns:
-    """Compile networks for a firmware with slots: about 30 KB each, all different."""
+def make_runs(folder: Path, count: int, target_name: str = TARGET, width: int = 96) -> SlotRuns:
+    """Compile networks for a firmware with slots, all different: about 30 KB each with a width of 96."""
     key_path = folder / "slots.key"
     public = _signing_key.create(key_path, None, replace=False)
-    runs = tuple(make_run(folder, number, public, target_name) for number in range(count))
+    runs = tuple(make_run(folder, number, public, target_name, width) for number in range(count))
     return SlotRuns(all=runs, key_path=key_path, key=_signing_key.load(key_path, lambda: ""))
 
 
-def make_run(folder: Path, number: int, key: PublicKey | None, target_name: str = TARGET) -> Run:
+def make_run(folder: Path, number: int, key: PublicKey | None, target_name: str = TARGET, width: int = 96) -> Run:
     """Compile a network of one hidden layer into a run folder; with slots when there is a key."""
     name = f"network{number}"
     source = folder / f"{name}.onnx"
-    onnx.save(_network(96 + 8 * number, seed=number), source)
+    onnx.save(_network(width + 8 * number, seed=number), source)
     run = pipeline.compress(source, folder / name, Silent())
     pipeline.compile_network(run, targets.load(target_name), slot_key=key)
     return run
