@@ -11,6 +11,7 @@ from torch import Tensor, fx, nn
 from edgecompress.compress import torch_graph
 from edgecompress.compress._masks import Mask, Scores
 from edgecompress.compress.training import TrainingOptions, gradients, train
+from edgecompress.core.errors import ConfigError
 from edgecompress.core.values import Context, Model
 
 MASK = "weights_kept"
@@ -22,10 +23,8 @@ class MaskedNetwork:
     """A network in torch whose `layers` (by the names of their ONNX nodes) have masks."""
 
     def __init__(self, model: Model, names: Iterable[str], context: Context, *, batch_norm: bool) -> None:
-        self._model, self._context = model, context
-        self.module: fx.GraphModule = torch_graph.to_torch(model)
-        if batch_norm and context.data is not None:
-            self.module = torch_graph.restore_batch_norm(self.module, context.data.training or context.data.calibration)
+        self._model, self._context, self._batch_norm = model, context, batch_norm
+        self.module: fx.GraphModule = self._prepared(model)
         wanted = set(names)
         self.layers = {name: layer for name, layer in layers_of(self.module) if name in wanted}
         for layer in self.layers.values():
@@ -73,6 +72,27 @@ class MaskedNetwork:
     def state(self) -> dict[str, Tensor]:
         """Copy everything but the masks."""
         return {key: value.clone() for key, value in self.module.state_dict().items() if not key.endswith(MASK)}
+
+    def state_of(self, earlier: Model, *, named: str) -> dict[str, Tensor]:
+        """The same of the network at an earlier time, as a file has it. Raises ConfigError for another network."""
+        found = self._prepared(earlier).state_dict()
+        for key, value in self.state().items():
+            if key not in found or found[key].shape != value.shape:
+                there = f"has {tuple(found[key].shape)} there" if key in found else "has none"
+                raise ConfigError(
+                    f"{self._context.where}: rewind = {named!r} is another network: {key} of {self._model.name} is "
+                    f"{tuple(value.shape)}, and {earlier.name} {there}",
+                    hint="it must be the network that the step gets, with the weights of an earlier time",
+                )
+        return {key: found[key].clone() for key in self.state()}
+
+    def _prepared(self, model: Model) -> fx.GraphModule:
+        """Read a network, with its batch normalizations if they are asked for."""
+        module = torch_graph.to_torch(model)
+        data = self._context.data
+        if not self._batch_norm or data is None:
+            return module
+        return torch_graph.restore_batch_norm(module, data.training or data.calibration)
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Bring everything but the masks back, and put the masks on."""

@@ -43,6 +43,11 @@ def lowest_out(scores: Mapping[str, Scores], sparsity: float, scope: Scope) -> d
     return {name: mask if mask.any() else scores[name] == scores[name].max() for name, mask in masks.items()}
 
 
+def shares_out(scores: Mapping[str, Scores], shares: Mapping[str, float]) -> dict[str, Mask]:
+    """Take out each layer's own share of weights, those with the lowest scores. Every layer keeps its highest score."""
+    return {name: _kept(each, round(shares[name] * each.size)) for name, each in scores.items()}
+
+
 def n_of_m(scores: Scores, kept: int, of: int) -> Mask:
     """Keep the `kept` highest of every `of` neighbours along the inputs; a last group may be smaller."""
     inputs = scores.shape[1]

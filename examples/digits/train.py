@@ -1,6 +1,7 @@
 """Train the networks of this folder from scratch, and write them as ONNX files beside the recipes.
 
 python examples/digits/train.py                # cnn.onnx and depthwise.onnx, in about ten seconds
+python examples/digits/train.py --epochs 0 --folder examples/digits/first    # as they were before the training
 python examples/digits/train.py --help
 """
 
@@ -40,12 +41,12 @@ def samples() -> Data:
     return data.load(source, (IMAGE,))
 
 
-def trained(name: str, *, seed: int = 0) -> nn.Module:
-    """Build the network `name` of networks.py and train it."""
+def trained(name: str, *, seed: int = 0, epochs: int | None = None) -> nn.Module:
+    """Build the network `name` of networks.py and train it, for so many epochs in the place of its own."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network: nn.Module = getattr(networks, name)()
-    options = TRAINED[name].model_copy(update={"seed": seed})
+    options = TRAINED[name].model_copy(update={"seed": seed} | ({} if epochs is None else {"epochs": epochs}))
     train(network, Context(data=samples(), where=f"examples/digits, {name}"), options, name=name)
     return network
 
@@ -60,12 +61,13 @@ def main() -> None:
     """Train and export every network."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0, help="of the first weights and the batches; default 0")
+    parser.add_argument("--epochs", type=int, help="of each network, 0 for untrained ones; default 15 and 20")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where the .onnx files go; default: this folder")
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     for name in TRAINED:
-        network = trained(name, seed=asked.seed)
+        network = trained(name, seed=asked.seed, epochs=asked.epochs)
         onnx_file.save(as_onnx(network, name), asked.folder / f"{name}.onnx")
         scored = samples().evaluation
         with torch.no_grad():

@@ -87,6 +87,14 @@ def test_the_cubic_pace_begins_fast_and_ends_at_the_ratio() -> None:
             {"ratio": 0.5, "pace": "linear", "epochs": 2, "rewind": True},
             "recipe, step 1: rewind begins again after each round, and pace = 'linear' trains once",
         ),
+        (
+            {"ratio": 0.5, "rewind": "first.onnx"},
+            "recipe, step 1: rewind begins again and trains, and epochs is 0",
+        ),
+        (
+            {"ratio": 0.5, "criterion": "sensitivity", "scope": "local"},
+            'recipe, step 1: criterion = "sensitivity" gives each layer a share of its own, and scope is "local"',
+        ),
     ],
 )
 def test_options_that_cannot_be_are_refused(options: dict[str, Option], message: str) -> None:
