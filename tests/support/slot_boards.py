@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +65,20 @@ def make_run(folder: Path, number: int, key: PublicKey | None, target_name: str 
 def board(folder: Path, target_name: str = TARGET) -> Device:
     """The board that is kept in a folder."""
     return qemu.connect(targets.load(target_name), str(folder))
+
+
+@contextmanager
+def switched_on(folder: Path) -> Iterator[str]:
+    """Switch a kept board on by itself, its UART at a pseudo-terminal; yield that one's path."""
+    file = f"memory-backend-file,id=kept,mem-path={folder / 'memory.bin'},size=16M,share=on"
+    machine = ["-machine", f"{TARGET},memory-backend=kept", "-object", file, "-kernel", str(folder / "firmware.elf")]
+    words = ["qemu-system-arm", *machine, *qemu.HEADLESS, *qemu.COUNT_INSTRUCTIONS, "-serial", "pty"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield next(word for word in process.stdout.readline().split() if word.startswith("/dev/"))
+        finally:
+            process.kill()
 
 
 def serve(folder: Path, runs: SlotRuns) -> tuple[str, SlotState | None]:

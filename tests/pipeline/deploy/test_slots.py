@@ -22,7 +22,7 @@ from edgecompress.core.session import RefusedError
 from edgecompress.core.slot_image import SlotImage
 from edgecompress.core.target import Region
 from edgecompress.core.wire import Command, SlotState, Status
-from edgecompress.deploy import _signing_key, _slot_update, qemu
+from edgecompress.deploy import _signing_key, _slot_update, qemu, serial
 from edgecompress.deploy._slot_update import Installed, Signer
 
 Command_ = Callable[..., subprocess.CompletedProcess[str]]
@@ -281,3 +281,15 @@ def test_the_microbit_takes_networks_into_its_own_flash(tmp_path: Path) -> None:
         assert _slot_update.install(device, runs.all[0].bundle(), runs.signer) == Installed(slot="b", sequence=2)
         assert _slot_update.revert(device)[0] == "b"
         assert device.greet().build_id == runs.all[1].bundle().manifest.build_id
+
+
+def test_a_network_goes_over_a_serial_port(runs: SlotRuns, board: Path) -> None:
+    target = targets.load(slot_boards.TARGET)
+    with slot_boards.switched_on(board) as port, serial.connect(target, port) as device:
+        device.join()
+        done = _slot_update.install(device, runs.all[1].bundle(), runs.signer)
+        device.close()
+        with serial.connect(target, port) as again:
+            again.install(runs.all[1].bundle())
+    assert done == Installed(slot="a", sequence=1)
+    assert slot_boards.serve(board, runs)[0] == runs.all[1].bundle().manifest.build_id
