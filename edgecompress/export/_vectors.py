@@ -25,13 +25,14 @@ def write(project: Project, folder: Path) -> tuple[str, ...]:
     """Write NAME_check.{c,h} and NAME_vectors.{c,h}; return the names of what is compiled."""
     inputs, outputs = project.bundle.vectors()
     given, wanted = _rows(inputs, project.manifest.inputs), _rows(outputs, project.manifest.outputs)
-    count = _count(project, len(given), given.shape[1] + wanted.shape[1])
+    flash, bytes_each = project.manifest.sizes.flash_bytes, given.shape[1] + wanted.shape[1]
+    chosen = count(project.target, flash, len(given), bytes_each)
     values = {
-        "count": count,
+        "count": chosen,
         "input_bytes": given.shape[1],
         "output_bytes": wanted.shape[1],
-        "given": [_array(row) for row in given[:count]],
-        "wanted": [_array(row) for row in wanted[:count]],
+        "given": [_array(row) for row in given[:chosen]],
+        "wanted": [_array(row) for row in wanted[:chosen]],
     }
     name = project.name
     _templates.write(project, folder, {f"{name}_{file}": file for file in (*SOURCES, *HEADERS)}, **values)
@@ -44,15 +45,11 @@ def _rows(tensors: dict[str, Array], specs: tuple[TensorSpec, ...]) -> NDArray[n
     return np.concatenate([each.reshape(len(each), -1).view(np.uint8) for each in columns], axis=1)
 
 
-def _count(project: Project, available: int, bytes_each: int) -> int:
-    """How many vectors: few, and what the flash has room for; one in any case."""
-    room = min(MOST_BYTES, _free_flash(project.target, project.manifest.sizes.flash_bytes))
-    return max(1, min(MOST_VECTORS, available, room // bytes_each))
-
-
-def _free_flash(target: Target, used: int) -> int:
+def count(target: Target, network_flash: int, available: int, bytes_each: int) -> int:
+    """How many vectors go along: few, and what the flash has room for beside the network; one in any case."""
     limit = target.flash_limit_bytes
-    return MOST_BYTES if limit is None else max(0, limit - used - ROOM_OF_EXAMPLE)
+    free = MOST_BYTES if limit is None else max(0, limit - network_flash - ROOM_OF_EXAMPLE)
+    return max(1, min(MOST_VECTORS, available, min(MOST_BYTES, free) // bytes_each))
 
 
 def _array(row: NDArray[np.uint8]) -> str:

@@ -28,9 +28,10 @@ from export_formats import (
 )
 from export_networks import IDENTIFIER, NAME
 
-from edgecompress.core import target
+from edgecompress.core import recipe, target
 from edgecompress.core.bundle import Bundle
 from edgecompress.core.errors import ConfigError, EdgecompressError, StorageError
+from edgecompress.core.run_folder import RunRecord
 from edgecompress.pipeline import exporting
 
 CPU = target.load("mps2-an386").toolchain.cpu_flags
@@ -308,6 +309,45 @@ def test_force_replaces_an_earlier_export_whole(bundle: Bundle, tmp_path: Path) 
 
     assert Path("CMakeLists.txt") in written
     assert not {Path("Makefile"), Path("src/left.c")} & set(written)
+
+
+def test_a_project_appears_whole_or_not_at_all(bundle: Bundle, tmp_path: Path) -> None:
+    shutil.copytree(bundle.folder, tmp_path / "bundle")
+    (tmp_path / "bundle" / "src" / "weights.h").unlink()
+    known = {name: digest for name, digest in bundle.manifest.files.items() if name != "src/weights.h"}
+    manifest = bundle.manifest.model_copy(update={"files": known})
+    (tmp_path / "bundle" / "manifest.json").write_text(manifest.model_dump_json())
+
+    with pytest.raises(ConfigError) as caught:
+        exporting.export(tmp_path / "bundle", "make", tmp_path / "out")
+
+    assert caught.value.message == f"{tmp_path / 'bundle' / 'src' / 'weights.h'} does not exist"
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+@pytest.mark.parametrize("source", [".", "bundle"])
+def test_a_runs_bundle_is_for_the_runs_own_target(source: str, bundle: Bundle, tmp_path: Path) -> None:
+    shutil.copytree(bundle.folder, tmp_path / "run" / "bundle")
+    own = target.load("mps2-an386").model_copy(update={"name": "my-board", "cpu": "mine"})
+    manifest = bundle.manifest.model_copy(update={"target": "my-board"})
+    (tmp_path / "run" / "bundle" / "manifest.json").write_text(manifest.model_dump_json())
+    asked = recipe.load_or_wrap(bundle.folder.with_suffix(".onnx"))
+    record = RunRecord(source="network.onnx", recipe=asked, target=own)
+    (tmp_path / "run" / "run.json").write_text(record.model_dump_json())
+
+    exporting.export(tmp_path / "run" / source, "cmake", tmp_path / "out")
+
+    assert "# Builds for my-board (mine)." in (tmp_path / "out" / "toolchain.cmake").read_text()
+
+
+def test_a_folder_without_a_bundle_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        exporting.export(tmp_path, "make", tmp_path / "out")
+
+    assert (caught.value.message, caught.value.hint) == (
+        f"{tmp_path} holds no bundle",
+        "run `edgecompress compile` first",
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,10 @@ import re
 
 import pytest
 
+from edgecompress import cli
 from edgecompress.compile import link
 from edgecompress.export import _flags, _names
+from edgecompress.pipeline import exporting
 
 
 @pytest.mark.parametrize(
@@ -51,3 +53,14 @@ def test_clang_gets_no_flag_that_it_does_not_know() -> None:
     flags = ("-O3", *_flags.KEEPING_BYTES, *_flags.GNU_LINUX)
 
     assert _flags.for_clang(flags) == ("-O3", *_flags.KEEPING_BYTES)
+
+
+def test_the_commands_help_names_every_format(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["export", "--help"])
+
+    shown = re.sub(r"\s+", " ", capsys.readouterr().out)
+    assert ended.value.code == 0
+    assert "edgecompress export runs/wakeword --as cmake" in shown
+    for name in exporting.formats():
+        assert name in shown
