@@ -6,6 +6,7 @@ beside each) does not list. `state.json` in the folder that $FAKE_FLASH_TOOL nam
     honest      as the tool should
     silent      says that it wrote, and writes nothing
     half        writes the first half
+    remembering says that it wrote, and reads what it was told to write instead of the flash
     flipped     reads one wrong bit in what it was told to read
     short       reads half of what it was told to
     no file     says that it read, and makes no file
@@ -31,6 +32,9 @@ def write(file, address):
     data = Path(file).read_bytes()
     if MODE == "silent":
         return
+    if MODE == "remembering":
+        (HOME / "remembered").write_bytes(data)
+        return
     if MODE == "half":
         data = data[: len(data) // 2]
     with FLASH.open("r+b") as flash:
@@ -48,6 +52,8 @@ def read(file, address, length):
         with FLASH.open("rb") as flash:
             flash.seek(address - STATE["origin"])
             data = flash.read(length)
+        if MODE == "remembering" and (HOME / "remembered").exists():
+            data = (HOME / "remembered").read_bytes()[:length].ljust(length, b"\xff")
         if MODE == "flipped" and length > 4:
             data = bytes([data[0] ^ 1]) + data[1:]
     if MODE == "short" and length > 4:

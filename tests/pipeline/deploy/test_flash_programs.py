@@ -18,15 +18,18 @@ from typing import Any
 
 import pytest
 import usb_bench
+from serial_ports import QemuBoard
 from usb_bench import Plugged
 
 from edgecompress.core import flash_tools, plugins
 from edgecompress.core import target as targets
 from edgecompress.core.bundle import Bundle
+from edgecompress.core.device import Device
 from edgecompress.core.errors import MissingToolError, TransferError, UnreachableError, UsageError, WrongDeviceError
 from edgecompress.core.target import Chip, Target, Usb
 from edgecompress.core.values import no_progress
 from edgecompress.deploy import _firmware_image, _flash_program, _flashing
+from edgecompress.deploy._flash_link import FlashLink, Tool
 from edgecompress.deploy.flashers import Flasher, FlashOptions
 
 FAKE = Path(__file__).parents[2] / "support" / "fake_flash_tool.py"
@@ -234,6 +237,10 @@ class Bench:
         flasher: Flasher = module.connect(self.target, self.case.address, options=FlashOptions(mass_erase=mass_erase))
         return flasher
 
+    def device(self, console: QemuBoard) -> Device:
+        tool = Tool(flasher=self.name, address=self.case.address, options=FlashOptions())
+        return Device(FlashLink(self.target, tool, f"serial://{console.path}"), self.target)
+
     def write(self, bundle: Bundle) -> _flashing.Flashed:
         return _flashing.flash(bundle, self.target, self.connect, "serial:///dev/nowhere", no_progress)
 
@@ -312,6 +319,41 @@ def test_a_lying_tool_is_found_out(bench: Bench, mode: str, bundle: Bundle) -> N
     assert caught.value.exit_code == 9
     assert ("holds something else than was written" in caught.value.message) == (mode in ("silent", "half", "flipped"))
     assert in_words(bench.calls)[-1] != expected(bench.case.calls, 0)[-1], "it was started all the same"
+
+
+@pytest.fixture(scope="module")
+def boards() -> Iterator[dict[str, QemuBoard]]:
+    """Boards that run a firmware, by the firmware's name."""
+    running: dict[str, QemuBoard] = {}
+    yield running
+    for board in running.values():
+        board.close()
+
+
+@every_tool
+def test_a_tool_that_lies_in_its_read_back_too_is_found_out_by_hello(
+    bench: Bench, bundle: Bundle, boards: dict[str, QemuBoard], toy_bundle: ToyBundle
+) -> None:
+    if "old" not in boards:
+        boards["old"] = QemuBoard("mps2-an386", toy_bundle("mps2-an386", TOY_BUILD_BYTE=0x11).program)
+    bench.behave("remembering")
+    with bench.device(boards["old"]) as device, pytest.raises(WrongDeviceError) as caught:
+        device.install(bundle)
+    assert caught.value.exit_code == 8
+    assert "runs build 11" in caught.value.message
+    assert bench.flash == b"\xff" * FLASH_BYTES
+
+
+@every_tool
+def test_a_flash_ends_when_the_firmware_reproduces_its_vectors(
+    bench: Bench, bundle: Bundle, boards: dict[str, QemuBoard]
+) -> None:
+    if "new" not in boards:
+        boards["new"] = QemuBoard("mps2-an386", bundle.program)
+    with bench.device(boards["new"]) as device:
+        device.install(bundle)
+        assert bench.case.program in device.description
+        assert device.describe().build_id == bundle.manifest.build_id
 
 
 @every_tool
