@@ -17,6 +17,7 @@ from edgecompress.cli.export import export_command
 from edgecompress.cli.flash import flash
 from edgecompress.cli.keys import ask_passphrase, keys_group
 from edgecompress.cli.methods import methods_group
+from edgecompress.cli.targets import targets_group
 from edgecompress.core.errors import EdgecompressError, UsageError
 
 if TYPE_CHECKING:
@@ -340,60 +341,7 @@ group.add_command(export_command)
 group.add_command(flash)
 group.add_command(keys_group)
 group.add_command(methods_group)
-
-
-@group.group("targets")
-def targets_group() -> None:
-    """List and show target profiles.
-
-    \b
-    Examples:
-      edgecompress targets list
-      edgecompress targets show mps2-an386
-    """
-
-
-@targets_group.command("list")
-@json_option
-def list_targets(as_json: bool) -> None:
-    """List the shipped profiles.
-
-    \b
-    Example:
-      edgecompress targets list --json
-    """
-    from edgecompress.core import target
-
-    profiles = [target.load(name) for name in target.names()]
-    if as_json:
-        told = [profile.model_dump(mode="json") | {"tried": profile.tried} for profile in profiles]
-        click.echo(json.dumps({"targets": told}))
-        return
-    from edgecompress.cli.tables import print_targets
-
-    print_targets(profiles)
-
-
-@targets_group.command("show")
-@click.argument("name")
-@json_option
-def show_target(name: str, as_json: bool) -> None:
-    """Show one profile: a shipped one by NAME, or your own by its path.
-
-    \b
-    Examples:
-      edgecompress targets show mps2-an386
-      edgecompress targets show my-board.toml
-    """
-    from edgecompress.core import target
-
-    shown = target.load(name)
-    if as_json:
-        click.echo(shown.model_dump_json())
-        return
-    from edgecompress.cli.tables import print_target
-
-    print_target(shown)
+group.add_command(targets_group)
 
 
 def _display() -> Any:
