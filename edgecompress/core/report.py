@@ -297,6 +297,12 @@ def _emulation_notes(
 ) -> tuple[str, ...]:
     if not emulated:
         return ()
+    if instructions_per_tick is None and target.system == "bare":
+        note = (
+            f"{device}: an emulator that somebody else started. Whether its clock counts instructions is not known: "
+            "there are no figures of time or instructions."
+        )
+        return (note,)
     if instructions_per_tick is None:
         note = (
             f"{device}: its programs run on the host's kernel, as processes of an emulator. Neither the clock nor the "

@@ -15,7 +15,7 @@ ReadWord = Callable[[int], int | None]
 """Address -> the little-endian word there; None when nothing answers at it."""
 
 
-def read(read_word: ReadWord, target: Target, *, name: str | None = None) -> ChipFacts:
+def read(read_word: ReadWord, target: Target, *, name: str | None = None, machine: str | None = None) -> ChipFacts:
     """Ask for the core (CPUID), its floating point and vectors (MVFR0, MVFR1), and the vendor's id of the profile."""
     id_address = target.chip.id_address if target.chip is not None else None
     return ChipFacts(
@@ -24,4 +24,5 @@ def read(read_word: ReadWord, target: Target, *, name: str | None = None) -> Chi
         mvfr0=read_word(MVFR0),
         mvfr1=read_word(MVFR1),
         id_word=read_word(id_address) if id_address is not None else None,
+        machine=machine,
     )

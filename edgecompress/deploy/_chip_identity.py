@@ -51,6 +51,11 @@ def check_code(needs: InstructionSet, target: Target) -> None:
 def check_chip(facts: ChipFacts, needs: InstructionSet, target: Target) -> None:
     """Raise WrongDeviceError when the chip says that it is another one, or lacks what the code needs."""
     core = _core_of(target)
+    if facts.machine is not None and target.emulator is not None and facts.machine != target.emulator.machine:
+        raise WrongDeviceError(
+            f"the emulated machine is {facts.machine}; {target.name} is {target.emulator.machine}",
+            hint=f"{NOTHING_WRITTEN}; another machine is emulated there",
+        )
     _check_part(facts, core, target)
     _check_extensions(facts, needs, target)
     if target.chip is not None:

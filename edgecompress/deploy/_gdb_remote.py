@@ -63,7 +63,7 @@ class GdbRemote:
             if piece[:1] == b"l" or not piece[1:]:
                 return text.decode("utf-8", "replace")
 
-    def monitor(self, command: str, *, timeout_s: float = ANSWER_S) -> str:
+    def monitor(self, command: str, *, timeout_s: float | None = None) -> str:
         """Have the server execute a command of its own; return what it printed. Raises TransferError when refused."""
         printed: list[bytes] = []
         end = self.ask(b"qRcmd," + command.encode().hex().encode(), timeout_s=timeout_s, printed=printed)

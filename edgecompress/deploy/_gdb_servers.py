@@ -94,6 +94,14 @@ def serial_line(remote: GdbRemote, dialect: Dialect) -> str | None:
     return ("serial://" if first[0]["kind"] == "pty" else "tcp://") + first[0]["place"]
 
 
+def machine(remote: GdbRemote, dialect: Dialect) -> str | None:
+    """Ask an emulator which machine it is; None for every other server."""
+    if dialect is not QEMU:
+        return None
+    told = re.search(r"([\w.-]+)-machine\b", _say(remote, "qom-get /machine type"))
+    return told[1] if told else None
+
+
 def never_ran(remote: GdbRemote, dialect: Dialect) -> bool:
     """True when an emulated core waits for its first start (`-S`): it holds no program that could run on."""
     return dialect is QEMU and "prelaunch" in _say(remote, "info status")

@@ -82,7 +82,8 @@ class ChipFacts:
 
     `name` is what the tool calls it. The words are read over the debug port: `cpuid` at 0xE000ED00, `mvfr0` and
     `mvfr1` at 0xE000EF40 and 0xE000EF44 (Armv7-M and Armv8-M Architecture Reference Manuals: MVFR0, MVFR1), `id_word`
-    at the profile's `chip.id_address`. deploy/_chip.py reads all of them for a tool that reads words.
+    at the profile's `chip.id_address`. deploy/_chip.py reads all of them for a tool that reads words. `machine` is what
+    an emulator calls the board.
     """
 
     name: str | None = None
@@ -90,6 +91,7 @@ class ChipFacts:
     mvfr0: int | None = None
     mvfr1: int | None = None
     id_word: int | None = None
+    machine: str | None = None
 
 
 class Flasher(Protocol):

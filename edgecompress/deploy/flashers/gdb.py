@@ -48,8 +48,9 @@ class GdbFlasher:
         return self._remote.description
 
     def identify(self) -> ChipFacts:
-        """Read the core's and the vendor's identification words."""
-        return _chip.read(self._remote.read_word, self._target)
+        """Read the core's and the vendor's identification words, and ask an emulator which machine it is."""
+        machine = _gdb_servers.machine(self._remote, self._dialect)
+        return _chip.read(self._remote.read_word, self._target, machine=machine)
 
     def write(self, image: Image, progress: Progress) -> None:
         """Write what the memory does not hold yet; flash in whole blocks.
