@@ -23,6 +23,7 @@ from edgecompress.core.errors import EdgecompressError, UsageError
 if TYPE_CHECKING:
     from edgecompress.core.report import Report
     from edgecompress.core.run_folder import Run
+    from edgecompress.core.target import Arithmetic
     from edgecompress.core.values import FileValue, Optimize
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -55,6 +56,12 @@ optimize_option = click.option(
     help="What to save: instructions, flash, RAM, or some of each. The outputs stay the same bytes, but for floats on "
     "Linux: speed and balanced use Winograd convolutions, within 1e-3 of ONNX Runtime, unless the target's profile "
     "says exact_float = true.",
+)
+arithmetic_option = click.option(
+    "--arithmetic",
+    type=click.Choice(["float", "half"]),
+    help="What float networks multiply in. half: weights and products in half precision (Cortex-A76 and newer), where "
+    "the outputs stay within 1e-3 of ONNX Runtime; the report gives what was measured. [default: the target's, float]",
 )
 step_option = click.option(
     "--step",
@@ -112,6 +119,7 @@ def group(verbose: bool) -> None:
 @target_option
 @output_option
 @optimize_option
+@arithmetic_option
 @tune_option
 @device_option
 @emulator_option
@@ -125,6 +133,7 @@ def run(
     target_name: str,
     folder: Path,
     optimize: Optimize,
+    arithmetic: Arithmetic | None,
     tuned: bool,
     device: str | None,
     emulator_args: str,
@@ -149,7 +158,7 @@ def run(
     from edgecompress import pipeline
     from edgecompress.core import recipe, target
 
-    chosen = target.load(target_name)
+    chosen = target.load(target_name).computing_in(arithmetic)
     more_steps = [recipe.step(text) for text in steps]
     choice = _choice(device, emulator_args)
     with _display() as display:
@@ -197,6 +206,7 @@ def compress(source: Path, folder: Path, target_name: str | None, steps: tuple[s
 @run_argument
 @target_option
 @optimize_option
+@arithmetic_option
 @tune_option
 @device_option
 @slot_key_option
@@ -205,6 +215,7 @@ def compile_command(
     run_folder: Path,
     target_name: str,
     optimize: Optimize,
+    arithmetic: Arithmetic | None,
     tuned: bool,
     device: str | None,
     slot_key: Path | None,
@@ -216,12 +227,13 @@ def compile_command(
     Examples:
       edgecompress compile runs/wakeword -t mps2-an386
       edgecompress compile runs/pi -t rpi4 --tune --device ssh://pi@raspberrypi.local
+      edgecompress compile runs/pi -t rpi5 --arithmetic half
       edgecompress compile runs/wakeword -t mps2-an386 --slot-key wakeword.key.pub
     """
     from edgecompress import pipeline
     from edgecompress.core import target
 
-    chosen = target.load(target_name)
+    chosen = target.load(target_name).computing_in(arithmetic)
     with _display() as display:
         opened = _open(run_folder, display)
         ways = pipeline.tune(opened, chosen, _choice(device, ""), optimize) if tuned else None
@@ -313,9 +325,12 @@ def report_command(run_folder: Path, as_json: bool) -> None:
 @source_argument
 @target_option
 @optimize_option
+@arithmetic_option
 @click.option("--slots", is_flag=True, help="In a firmware with slots, and in a slot of it (docs/slots.md).")
 @json_option
-def check(source: Path, target_name: str, optimize: Optimize, slots: bool, as_json: bool) -> None:
+def check(
+    source: Path, target_name: str, optimize: Optimize, arithmetic: Arithmetic | None, slots: bool, as_json: bool
+) -> None:
     """Say whether SOURCE, a model file, a recipe or a run folder, fits a target, before anything is built.
 
     \b
@@ -325,7 +340,7 @@ def check(source: Path, target_name: str, optimize: Optimize, slots: bool, as_js
     from edgecompress import pipeline
     from edgecompress.core import target
 
-    fit = pipeline.check(source, target.load(target_name), optimize, slots=slots)
+    fit = pipeline.check(source, target.load(target_name).computing_in(arithmetic), optimize, slots=slots)
     if as_json:
         _print_judged(fit, fit.raise_if_too_big)
         return

@@ -55,7 +55,7 @@ def _losses(model: Model, target: Target, samples: Samples | None) -> Mapping[st
     if model.is_quantized:
         raise ConfigError(
             f"{model.name} computes with integers; half precision is for networks of floats",
-            hint="leave out --arithmetic half, or the step that quantizes",
+            hint="leave out --arithmetic half (in a target profile: arithmetic), or the step that quantizes",
         )
     return half_losses.measure(model, vectors.choose_inputs(model.inputs, samples)[0])
 

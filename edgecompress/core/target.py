@@ -137,7 +137,8 @@ class Target(FileValue):
     A Linux system also says its `machine` (what `uname -m` prints), cores, caches, RAM, and by which `meters`
     (modules of measure/meters/) its power may be read. `exact_float` keeps float networks within 1e-5 of ONNX Runtime:
     no Winograd convolutions, with which they are within 1e-3. `pin` keeps each thread on a core of its own. `baud` is
-    the rate of the serial line that the firmware speaks on.
+    the rate of the serial line that the firmware speaks on. `boot_bytes` lie before the vector table in flash: the
+    RP2040's second boot stage.
 
     `flasher` (a module of deploy/flashers/) writes its firmware when none is asked for; `probe` holds, by flasher, what
     that must be told: `[probe.openocd] config = "board/st_nucleo_l4.cfg"`. `chip` is what it must find there.
@@ -166,6 +167,7 @@ class Target(FileValue):
     slots: Slots | None = None
     baud: int = Field(default=115_200, gt=0)
     usb: Usb = Usb()
+    boot_bytes: int = Field(default=0, ge=0)
     flasher: str | None = None
     probe: dict[str, dict[str, Scalar]] = {}
     chip: Chip | None = None
@@ -183,8 +185,10 @@ class Target(FileValue):
         """True where cores multiply vectors of halves."""
         return self.system == "linux" and self.machine == "aarch64" and {"neon", "fp16"}.issubset(self.features)
 
-    def computing_in(self, arithmetic: Arithmetic) -> Target:
-        """The same device with another arithmetic for float networks; ConfigError when it has none such."""
+    def computing_in(self, arithmetic: Arithmetic | None) -> Target:
+        """The same device with the arithmetic asked for, if any; ConfigError when its cores have none such."""
+        if arithmetic is None:
+            return self
         if arithmetic == "half" and not self.has_half:
             able = [name for name in names() if load(name).has_half]
             raise ConfigError(
