@@ -3,6 +3,7 @@
     python benchmarks/cortex_a.py                       five networks, float and int8, on four cores
     python benchmarks/cortex_a.py --quick               float ResNet8 and MobileNetV2 on a Cortex-A72
     python benchmarks/cortex_a.py --cores cortex-a76 --precisions int8
+    python benchmarks/cortex_a.py --cores cortex-a76 --precisions float32 float16     what half precision saves
     python benchmarks/cortex_a.py --check               exit 1 when a required bar is missed; goals are named only
     python benchmarks/cortex_a.py --json                all figures on stdout
     python benchmarks/cortex_a.py --host                times on this x86-64 machine beside those three and OpenVINO
@@ -36,6 +37,7 @@ from benchmarks import cortex_a_host as host
 from benchmarks.cortex_a_counts import NETWORKS, TARGETS, Case, Counted
 
 PRECISIONS = ("float32", "int8")
+MORE_PRECISIONS = ("float16",)
 QUICK = tuple(Case(network=network, precision="float32", core="cortex-a72") for network in ("resnet8", "mbv2"))
 WIDTH_OF_A_FILE = 140
 
@@ -134,7 +136,7 @@ def _parse(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="float ResNet8 and MobileNetV2 on a Cortex-A72")
     parser.add_argument("--networks", nargs="+", default=NETWORKS, choices=NETWORKS, help="which networks")
-    parser.add_argument("--precisions", nargs="+", default=PRECISIONS, choices=PRECISIONS, help="float32, int8")
+    parser.add_argument("--precisions", nargs="+", default=PRECISIONS, choices=(*PRECISIONS, *MORE_PRECISIONS))
     parser.add_argument("--cores", nargs="+", default=tuple(TARGETS), choices=tuple(TARGETS), help="which cores")
     parser.add_argument("--host", action="store_true", help="time on this machine instead, beside four other runtimes")
     parser.add_argument("--threads", type=int, nargs="+", default=host.THREADS, help="with --host: how many, e.g. 1 2")

@@ -24,7 +24,8 @@ from edgecompress.core.errors import TransferError
 from edgecompress.core.values import Context, Data, Model, Samples
 from edgecompress.core.wire import Command, Frame
 
-Precision = Literal["float32", "int8"]
+Precision = Literal["float32", "float16", "int8"]
+"""float16: floats that are multiplied in half precision (--arithmetic half), on cores that have it."""
 
 NETWORKS = ("resnet8", "vww", "mbv2", "resnet18", "tr")
 """As they are called in baselines/aarch64_peers.csv: MLPerf Tiny's image classifier and person detector, MobileNetV2
@@ -74,7 +75,7 @@ def build_plugin(folder: Path) -> Path:
 def count(case: Case, plugin: Path, folder: Path) -> Counted:
     """Build a case's program in a folder and count."""
     model = _load(case.network, case.precision, folder)
-    target = targets.load(TARGETS[case.core])
+    target = targets.load(TARGETS[case.core]).computing_in("half" if case.precision == "float16" else None)
     bundle = compiler.build(model, target, folder / f"{case.network}-{case.precision}-{case.core}", optimize="speed")
     once, twice = (_run(bundle.program, case.core, target.machine or "", plugin, number, folder) for number in (1, 2))
     return Counted(
@@ -95,7 +96,7 @@ def _load(network: str, precision: Precision, folder: Path) -> Model:
     if not path.exists():
         export.write(_EXPORTED[network], folder)
     model = models.load(path)
-    if precision == "float32":
+    if precision != "int8":
         return model
     generator = np.random.default_rng(0)
     noise = {
