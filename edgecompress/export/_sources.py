@@ -23,7 +23,8 @@ WEIGHTS_IN_C = "weights.c"
 WEIGHTS_AS_BYTES = ("weights.s", "weights.bin")
 """Of Linux targets, whose weights may be too many for a C compiler."""
 
-_SYMBOL = re.compile(r"\b(?:model_(?:run_layer|run|arena)|weights_\w+|MODEL_\w+|WEIGHTS_H|edgert_(?:split|work))\b")
+_SYMBOL = re.compile(r"\b(?:model_\w+|weights_\w+|MODEL_\w+|WEIGHTS_H|edgert_(?:split|work))\b")
+_DECLARED = re.compile(r"\bmodel_\w+(?=[(\[])")
 _FILE = re.compile(r'"(?:src/)?(model\.h|weights\.h|weights\.bin|edgert_parallel\.h)"')
 _FILES = {"edgert_parallel.h": "split.h"}
 
@@ -116,11 +117,15 @@ def _write_weights(project: Project, folder: Path) -> str:
 
 def _own(project: Project, file: str) -> str:
     """Read a source of the bundle, with the project's name before its files and what is seen outside of them."""
+    declared = frozenset(_DECLARED.findall(_read(project.bundle, "model.h")))
     text = _FILE.sub(lambda match: f'"{project.name}_{_FILES.get(match[1], match[1])}"', _read(project.bundle, file))
-    return _SYMBOL.sub(lambda match: _renamed(project.name, match[0]), text)
+    return _SYMBOL.sub(lambda match: _renamed(project.name, match[0], declared), text)
 
 
-def _renamed(name: str, symbol: str) -> str:
+def _renamed(name: str, symbol: str, declared: frozenset[str]) -> str:
+    """Put the name before a symbol, but for what only looks like one of model.h: a tensor in a comment."""
+    if symbol.startswith("model_") and symbol not in declared:
+        return symbol
     symbol = symbol.removeprefix("edgert_")
     return f"{name.upper() if symbol.isupper() else name}_{symbol}"
 
