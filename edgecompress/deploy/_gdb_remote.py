@@ -132,7 +132,7 @@ class GdbRemote:
     def interrupt(self) -> None:
         """Halt a running core and wait until it stands."""
         self._stream.write(_INTERRUPT, ANSWER_S)
-        self._receive(time.monotonic() + ANSWER_S)
+        self._receive(time.monotonic() + ANSWER_S, resends=RESENDS)
 
     def detach(self) -> None:
         """Leave the core running on, and the server to others."""
@@ -151,7 +151,7 @@ class GdbRemote:
         deadline = time.monotonic() + (ANSWER_S if timeout_s is None else timeout_s)
         self._send(payload, deadline)
         while True:
-            answer = self._receive(deadline)
+            answer = self._receive(deadline, resends=RESENDS if printed is None else 0)
             if answer[:1] != b"O" or answer == b"OK":
                 return answer
             if printed is not None:
@@ -174,7 +174,7 @@ class GdbRemote:
             self._stream.write(packet, max(deadline - time.monotonic(), 0.0))
             if self._is_acknowledged(deadline):
                 return
-        raise UnreachableError(f"{self.description} got a packet damaged {1 + RESENDS} times", hint="a noisy line?")
+        raise UnreachableError(f"{self.description} gets damaged packets", hint="is the line to it noisy?")
 
     def _is_acknowledged(self, deadline: float) -> bool:
         """Wait for `+` or `-`. What lies in front of it is of an earlier exchange, and is passed over."""
@@ -191,16 +191,20 @@ class GdbRemote:
                     self._take(1)
             self._read_more(deadline)
 
-    def _receive(self, deadline: float) -> bytes:
-        """Wait for a whole packet, asking for a damaged one again; notifications (`%`) are passed over."""
-        for _ in range(1 + RESENDS):
+    def _receive(self, deadline: float, *, resends: int) -> bytes:
+        """Wait for a whole packet, asking for a damaged one again; notifications (`%`) are passed over.
+
+        While a server prints, several packets are on their way, and it would send the last of them again: no `resends`.
+        """
+        for left in range(resends, -1, -1):
             packet = self._next_packet(deadline)
             payload = packet[1:-3]
             if re.fullmatch(rb"[0-9a-fA-F]{2}", packet[-2:]) and sum(payload) % 256 == int(packet[-2:], 16):
                 self._stream.write(b"+", max(deadline - time.monotonic(), 0.0))
                 return _decoded(payload)
-            self._stream.write(b"-", max(deadline - time.monotonic(), 0.0))
-        raise UnreachableError(f"{self.description} sent a packet damaged {1 + RESENDS} times", hint="a noisy line?")
+            if left:
+                self._stream.write(b"-", max(deadline - time.monotonic(), 0.0))
+        raise UnreachableError(f"{self.description} sends damaged packets", hint="is the line to it noisy?")
 
     def _next_packet(self, deadline: float) -> bytes:
         while True:
