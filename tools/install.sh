@@ -36,4 +36,8 @@ case $purpose in
 esac
 echo "Installing the Python packages (about 200 MB to download) ..."
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable "$what"
+# The emulator of the RP2040: node is one of the Python packages.
+if [ "$purpose" = test ]; then
+    .venv/bin/npm install --silent --no-audit --no-fund --no-save --prefix .venv/rp2040 rp2040js@1.4.1
+fi
 touch ".venv/installed-$purpose"

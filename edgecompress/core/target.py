@@ -138,7 +138,7 @@ class Target(FileValue):
     (modules of measure/meters/) its power may be read. `exact_float` keeps float networks within 1e-5 of ONNX Runtime:
     no Winograd convolutions, with which they are within 1e-3. `pin` keeps each thread on a core of its own. `baud` is
     the rate of the serial line that the firmware speaks on. `boot_bytes` lie before the vector table in flash: the
-    RP2040's second boot stage.
+    RP2040's second boot stage. `tests_emulate` is true where our tests run the firmware in an emulator that no link uses.
 
     `flasher` (a module of deploy/flashers/) writes its firmware when none is asked for; `probe` holds, by flasher, what
     that must be told: `[probe.openocd] config = "board/st_nucleo_l4.cfg"`. `chip` is what it must find there.
@@ -168,6 +168,7 @@ class Target(FileValue):
     baud: int = Field(default=115_200, gt=0)
     usb: Usb = Usb()
     boot_bytes: int = Field(default=0, ge=0)
+    tests_emulate: bool = False
     flasher: str | None = None
     probe: dict[str, dict[str, Scalar]] = {}
     chip: Chip | None = None
@@ -222,7 +223,7 @@ class Target(FileValue):
         """How far the profile was tried before it was shipped: an emulator stood in for the board if there is one."""
         if self.system == "linux":
             return "emulated" if self.link == "ssh" else "run"
-        return "emulated" if self.emulator is not None else "built, not run"
+        return "emulated" if self.emulator is not None or self.tests_emulate else "built, not run"
 
     def with_slots(self) -> Target:
         """The same device as a firmware with slots sees it: its flash and RAM end where those of the slots begin.

@@ -7,7 +7,7 @@ import struct
 from pathlib import Path
 
 from edgecompress.core.errors import ConfigError, WrongDeviceError
-from edgecompress.core.target import Region, Target
+from edgecompress.core.target import Memory, Region, Target
 from edgecompress.deploy.flashers import Image, Segment
 
 VECTORS = struct.Struct("<II")
@@ -30,13 +30,13 @@ def read(elf: Path, target: Target) -> Image:
                 hint="nothing was written; compile for this target",
             )
     image = Image(elf=elf, segments=segments)
-    _check_vectors(image, target.memory.flash, target.memory.ram, target.name)
+    _check_vectors(image, target, target.memory)
     return image
 
 
-def vectors(image: Image) -> tuple[int, int]:
-    """Return the first stack pointer, and the address to start at with bit 0 set."""
-    stack, start = VECTORS.unpack_from(image.segments[0].data)
+def vectors(image: Image, boot_bytes: int = 0) -> tuple[int, int]:
+    """Return the first stack pointer, and the address to start at with bit 0 set; `boot_bytes` lie before them."""
+    stack, start = VECTORS.unpack_from(image.segments[0].data, boot_bytes)
     return stack, start
 
 
@@ -62,8 +62,11 @@ def _load_segments(elf: Path) -> tuple[Segment, ...]:
     return tuple(found)
 
 
-def _check_vectors(image: Image, flash: Region, ram: Region, name: str) -> None:
-    stack, start = vectors(image)
+def _check_vectors(image: Image, target: Target, memory: Memory) -> None:
+    flash, ram, name = memory.flash, memory.ram, target.name
+    if len(image.segments[0].data) < target.boot_bytes + VECTORS.size:
+        raise ConfigError(f"{image.elf} ends before its vector table", hint="compile again")
+    stack, start = vectors(image, target.boot_bytes)
     if not ram.origin < stack <= ram.end:
         raise WrongDeviceError(
             f"{image.elf.name} begins with a stack at {stack:#010x}; the RAM of {name} is {_range(ram)}",

@@ -27,7 +27,7 @@ def test_all_targets_are_there() -> None:
     emulated = {"microbit", "mps2-an385", "mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547"}
     nordic = {"arduino-nano33ble", "nrf52840dk", "nrf5340dk"}
     nucleo = {"nucleo-f746zg", "nucleo-h7a3zi", "nucleo-l4r5zi", "nucleo-u575zi"}
-    boards = {*emulated, *nordic, *nucleo, "netduinoplus2", "stm32vldiscovery"}
+    boards = {*emulated, *nordic, *nucleo, "netduinoplus2", "raspberry-pi-pico", "stm32vldiscovery"}
     raspberries = {"rpi-zero", "rpi-zero2", "rpi2", "rpi3", "rpi4", "rpi5"}
     generic = {
         "host",

@@ -1,0 +1,60 @@
+// A Raspberry Pi Pico by rp2040js, with UF2 files in its flash; UART 0 is stdin and stdout.
+//
+//     node rp2040.mjs FOLDER_OF_RP2040JS FILE.uf2
+//
+// The package has no boot ROM, so a stub of our own stands in: it enters the second stage where it lies in flash.
+import { readFileSync } from 'node:fs';
+import { pathToFileURL } from 'node:url';
+
+const [packageFolder, file] = process.argv.slice(2);
+const { RP2040, Simulator } = await import(pathToFileURL(`${packageFolder}/dist/esm/index.js`).href);
+
+const FLASH = 0x10000000;
+const STACK_TOP = 0x20042000;
+const STUB = 8;
+const BLOCK_BYTES = 512;
+const MAGIC = 0x0a324655;
+
+const simulator = new Simulator();
+const pico = simulator.rp2040;
+
+const rom = new Uint32Array(4096);
+rom[0] = STACK_TOP;
+rom[1] = STUB | 1;
+rom[STUB / 4] = 0x47004800; // ldr r0, [pc, #0]; bx r0
+rom[STUB / 4 + 1] = FLASH | 1;
+pico.loadBootrom(rom); // empties the flash, too
+
+const blocks = readFileSync(file);
+for (let at = 0; at < blocks.length; at += BLOCK_BYTES) {
+  if (blocks.readUInt32LE(at) !== MAGIC) throw new Error(`${file} holds no UF2 block at ${at}`);
+  const address = blocks.readUInt32LE(at + 12);
+  const bytes = blocks.readUInt32LE(at + 16);
+  pico.flash.set(blocks.subarray(at + 32, at + 32 + bytes), address - FLASH);
+}
+
+// With PRIMASK set an interrupt ends WFI and no handler runs (Armv6-M Architecture Reference Manual, B1.5.18); rp2040js would
+// enter the handler.
+const core = pico.core;
+const check = core.checkForInterrupts.bind(core);
+core.checkForInterrupts = () => {
+  if (!core.PM || core.pendingNMI) return check();
+  core.interruptsUpdated = false;
+  return core.waiting && (core.pendingInterrupts & core.enabledInterrupts) !== 0;
+};
+core.SP = STACK_TOP;
+core.PC = STUB;
+
+const waiting = [];
+const uart = pico.uart[0];
+const feed = () => {
+  while (waiting.length > 0 && !uart.rxFIFO.full) uart.feedByte(waiting.shift());
+};
+uart.onByte = (byte) => process.stdout.write(Buffer.from([byte]));
+process.stdin.on('data', (bytes) => {
+  waiting.push(...bytes);
+  feed();
+});
+process.stdin.on('end', () => process.exit(0));
+setInterval(feed, 1);
+simulator.execute();
