@@ -71,7 +71,8 @@ class Commands:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> SlotRuns:
-    return slot_boards.make_runs(tmp_path_factory.mktemp("runs"), 3)
+    """Small ones, so that starting, proving and confirming take as long as writing: moments fall into each."""
+    return slot_boards.make_runs(tmp_path_factory.mktemp("runs"), 3, width=8)
 
 
 @pytest.fixture
