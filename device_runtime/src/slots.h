@@ -18,9 +18,9 @@
 #define EDGERT_SLOT_SIGNED_BYTES 192u
 #define EDGERT_SLOT_TARGET_BYTES 32u
 
-/* The trailer ends the slot: five marks of 32 bytes, in the order of edgert_slot_mark. */
+/* The trailer ends the slot: marks of 32 bytes (slots/marks.h). */
 #define EDGERT_SLOT_MARK_BYTES 32u
-#define EDGERT_SLOT_MARKS 5u
+#define EDGERT_SLOT_MARKS 7u
 #define EDGERT_SLOT_TRAILER_BYTES (EDGERT_SLOT_MARKS * EDGERT_SLOT_MARK_BYTES)
 
 /* In SLOT_INFO: no slot runs, but the network that the firmware was built with. */

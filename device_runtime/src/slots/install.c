@@ -9,9 +9,8 @@
 #include "marks.h"
 #include "state.h"
 
-/* The image that was begun. `is_spoiled` says that the flash holds something else than the image in spite of its header. */
+/* The image that was begun since the device started. */
 static bool is_begun;
-static bool is_spoiled;
 static uint32_t slot;
 static uint32_t held_bytes;
 static uint8_t wanted[EDGERT_SLOT_HEADER_BYTES];
@@ -31,7 +30,6 @@ static uint32_t last_sector(void) {
 
 void edgert_install_forget(void) {
     is_begun = false;
-    is_spoiled = false;
 }
 
 /* The slot that the image is linked for, if it is one that may be written. */
@@ -59,6 +57,13 @@ static bool erase_all(void) {
     return is_done && edgert_flash_erase_checked(origin() + last_sector());
 }
 
+/* Nothing of this image is to be kept, also after a reset: without a header the next one begins anew. */
+static edgert_status give_up(edgert_status status) {
+    is_begun = false;
+    (void)edgert_flash_erase(origin());
+    return status;
+}
+
 static bool write_header(void) {
     return edgert_flash_write_checked(origin(), wanted, sizeof wanted);
 }
@@ -73,17 +78,15 @@ static uint32_t last_written(void) {
     return last;
 }
 
-/* After a broken connection or a power cut: the header stands, so all was erased, and what was written in order is right up
- * to its last unit. That one's sector is written again. */
+/* After a power cut: a payload behind the header says that all was erased and that the header is whole. What was written in
+ * order is right up to its last unit; that one's sector is written again, and that of the marks is erased again. */
 static bool resume(void) {
     const uint32_t last = last_written();
     const uint32_t sector = last - last % edgert_flash_geometry()->sector_bytes;
-    if (last == 0u) {
-        held_bytes = 0u;
-        return true;
-    }
     held_bytes = sector == 0u ? 0u : sector - EDGERT_SLOT_HEADER_BYTES;
-    return edgert_flash_erase_checked(origin() + sector) && (sector != 0u || write_header());
+    return edgert_flash_erase_checked(origin() + sector) &&
+           (sector == last_sector() || edgert_flash_erase_checked(origin() + last_sector())) &&
+           (sector != 0u || write_header());
 }
 
 /* The payload is there already, from an update before: only its marks must go, and what shares their sector. */
@@ -94,38 +97,44 @@ static bool take_marks_off(void) {
 }
 
 static bool prepare(void) {
-    const bool has_header = !is_spoiled && edgert_flash_holds(origin(), wanted, sizeof wanted);
+    const bool has_header = edgert_flash_holds(origin(), wanted, sizeof wanted);
     const bool has_marks = !edgert_flash_is_blank(edgert_marks_address(slot), EDGERT_SLOT_TRAILER_BYTES);
-    const bool has_payload = has_header && edgert_image_holds(wanted, slot);
-    is_spoiled = false;
-    if (has_payload && !has_marks) {
-        held_bytes = payload_bytes();
-        return true;
-    }
-    if (has_payload) {
-        return take_marks_off();
-    }
     if (has_header && !has_marks) {
         return resume();
+    }
+    if (has_header && edgert_image_holds(wanted, slot)) {
+        return take_marks_off();
     }
     held_bytes = 0u;
     return erase_all() && write_header();
 }
 
+/* Whether this very image was begun since the device started: then what was written is known. */
+static bool goes_on(const uint8_t *header) {
+    return is_begun && memcmp(header, wanted, sizeof wanted) == 0;
+}
+
+static bool waits_there(void) {
+    return edgert_flash_holds(origin(), wanted, sizeof wanted) && edgert_slot_look(slot) == EDGERT_SLOT_STATE_INSTALLED;
+}
+
 edgert_status edgert_install_begin(const uint8_t header[EDGERT_SLOT_HEADER_BYTES], edgert_slot_state *state,
                                    uint32_t *held) {
     const edgert_status status = find_slot(header);
-    is_begun = false;
     if (status != EDGERT_STATUS_OK) {
+        is_begun = false;
         return status;
     }
-    memcpy(wanted, header, sizeof wanted);
-    *state = EDGERT_SLOT_STATE_INSTALLED;
-    *held = payload_bytes();
-    if (edgert_flash_holds(origin(), wanted, sizeof wanted) && edgert_slot_look(slot) == EDGERT_SLOT_STATE_INSTALLED) {
-        return EDGERT_STATUS_OK;
+    if (!goes_on(header)) {
+        memcpy(wanted, header, sizeof wanted);
+        *state = EDGERT_SLOT_STATE_INSTALLED;
+        *held = payload_bytes();
+        is_begun = false;
+        if (waits_there()) {
+            return EDGERT_STATUS_OK;
+        }
+        is_begun = prepare();
     }
-    is_begun = prepare();
     *state = EDGERT_SLOT_STATE_BEGUN;
     *held = held_bytes;
     return is_begun ? EDGERT_STATUS_OK : EDGERT_STATUS_SLOT_FLASH_FAILED;
@@ -149,10 +158,12 @@ edgert_status edgert_install_write(uint32_t offset, const uint8_t *bytes, uint32
     if (count % edgert_flash_geometry()->write_unit != 0u && count != payload_bytes() - offset) {
         return EDGERT_STATUS_BAD_LENGTH;
     }
-    is_begun = edgert_flash_write_checked(address, bytes, count);
+    if (!edgert_flash_write_checked(address, bytes, count)) {
+        return give_up(EDGERT_STATUS_SLOT_FLASH_FAILED);
+    }
     held_bytes += count;
     *held = held_bytes;
-    return is_begun ? EDGERT_STATUS_OK : EDGERT_STATUS_SLOT_FLASH_FAILED;
+    return EDGERT_STATUS_OK;
 }
 
 static uint32_t next_sequence(void) {
@@ -167,13 +178,12 @@ edgert_status edgert_install_finish(uint8_t digest[EDGERT_SHA256_BYTES]) {
     }
     is_begun = false;
     edgert_image_hash(slot, payload_bytes(), digest);
-    is_spoiled = memcmp(digest, &wanted[EDGERT_HEADER_HASH], EDGERT_SHA256_BYTES) != 0 ||
-                 !edgert_flash_holds(origin(), wanted, sizeof wanted);
-    if (is_spoiled) {
-        return EDGERT_STATUS_SLOT_BAD_HASH;
+    if (memcmp(digest, &wanted[EDGERT_HEADER_HASH], EDGERT_SHA256_BYTES) != 0 ||
+        !edgert_flash_holds(origin(), wanted, sizeof wanted)) {
+        return give_up(EDGERT_STATUS_SLOT_BAD_HASH);
     }
     const uint32_t sequence = next_sequence();
     const bool is_marked = edgert_mark_write(slot, EDGERT_MARK_SEQUENCE, sequence) &&
                            edgert_mark_write(slot, EDGERT_MARK_INSTALLED, sequence);
-    return is_marked ? EDGERT_STATUS_OK : EDGERT_STATUS_SLOT_FLASH_FAILED;
+    return is_marked ? EDGERT_STATUS_OK : give_up(EDGERT_STATUS_SLOT_FLASH_FAILED);
 }

@@ -59,6 +59,39 @@ bool edgert_mark_write(uint32_t slot, edgert_mark mark, uint32_t sequence) {
     return edgert_mark_is_blank(slot, mark) && edgert_flash_write_checked(address_of(slot, mark), bytes, sizeof bytes);
 }
 
+bool edgert_marks_say_confirmed(uint32_t slot) {
+    return !edgert_mark_is_blank(slot, EDGERT_MARK_CONFIRMED_SEAL);
+}
+
+bool edgert_marks_say_rejected(uint32_t slot) {
+    return !edgert_mark_is_blank(slot, EDGERT_MARK_REJECTED_SEAL) || !edgert_mark_is_blank(slot, EDGERT_MARK_REJECTED);
+}
+
+/* A mark that says yes counts when it is whole, one that says no as soon as any of its bits is written. */
+void edgert_marks_settle(uint32_t slot) {
+    const uint32_t sequence = edgert_marks_sequence(slot);
+    if (edgert_mark_is_set(slot, EDGERT_MARK_CONFIRMED) && edgert_mark_is_blank(slot, EDGERT_MARK_CONFIRMED_SEAL)) {
+        (void)edgert_mark_write(slot, EDGERT_MARK_CONFIRMED_SEAL, sequence);
+    }
+    if (!edgert_mark_is_blank(slot, EDGERT_MARK_REJECTED) && edgert_mark_is_blank(slot, EDGERT_MARK_REJECTED_SEAL)) {
+        (void)edgert_mark_write(slot, EDGERT_MARK_REJECTED_SEAL, sequence);
+    }
+}
+
+/* A whole seal needs no mark: that may be one of those that come and go. */
+bool edgert_marks_are_decided(uint32_t slot, edgert_mark mark, edgert_mark seal) {
+    return edgert_mark_is_set(slot, seal) || (edgert_mark_is_set(slot, mark) && !edgert_mark_is_blank(slot, seal));
+}
+
+bool edgert_marks_decide(uint32_t slot, edgert_mark mark, edgert_mark seal) {
+    const uint32_t sequence = edgert_marks_sequence(slot);
+    if (edgert_marks_are_decided(slot, mark, seal)) {
+        return true;
+    }
+    return (edgert_mark_is_set(slot, mark) || edgert_mark_write(slot, mark, sequence)) &&
+           edgert_mark_write(slot, seal, sequence);
+}
+
 static bool are_erased(const uint8_t *bytes, uint32_t count) {
     uint8_t all = ERASED;
     for (uint32_t i = 0u; i < count; ++i) {

@@ -14,19 +14,20 @@ static void read_header(uint32_t slot) {
     edgert_flash_read(edgert_flash_geometry()->slot_origin[slot], header, sizeof header);
 }
 
-/* A mark that says no counts as soon as any of its bits is written; one that says yes only when it is whole. */
+/* What was confirmed was installed before: then that mark is not asked any more. */
 edgert_slot_state edgert_slot_look(uint32_t slot) {
     read_header(slot);
-    if (!edgert_mark_is_set(slot, EDGERT_MARK_INSTALLED)) {
+    const bool is_confirmed = edgert_marks_say_confirmed(slot);
+    if (!is_confirmed && !edgert_mark_is_set(slot, EDGERT_MARK_INSTALLED)) {
         return edgert_get(header, 4u) == EDGERT_SLOT_MAGIC ? EDGERT_SLOT_STATE_BEGUN : EDGERT_SLOT_STATE_EMPTY;
     }
-    if (!edgert_mark_is_blank(slot, EDGERT_MARK_REJECTED)) {
+    if (edgert_marks_say_rejected(slot)) {
         return EDGERT_SLOT_STATE_REJECTED;
     }
     if (edgert_image_check(header, slot) != EDGERT_STATUS_OK || !edgert_image_holds(header, slot)) {
         return EDGERT_SLOT_STATE_DAMAGED;
     }
-    if (edgert_mark_is_set(slot, EDGERT_MARK_CONFIRMED)) {
+    if (is_confirmed) {
         return EDGERT_SLOT_STATE_CONFIRMED;
     }
     return edgert_mark_is_blank(slot, EDGERT_MARK_TRIED) ? EDGERT_SLOT_STATE_INSTALLED : EDGERT_SLOT_STATE_TRIED;
@@ -36,12 +37,14 @@ uint32_t edgert_slot_running(void) {
     return running;
 }
 
-static bool is_confirmed(uint32_t slot) {
-    return edgert_mark_is_set(slot, EDGERT_MARK_CONFIRMED) && edgert_mark_is_blank(slot, EDGERT_MARK_REJECTED);
+/* Enough to give up the other slot. */
+static bool is_surely_confirmed(uint32_t slot) {
+    return edgert_marks_are_decided(slot, EDGERT_MARK_CONFIRMED, EDGERT_MARK_CONFIRMED_SEAL) &&
+           !edgert_marks_say_rejected(slot);
 }
 
 bool edgert_slot_other_is_free(void) {
-    return running == EDGERT_SLOT_NONE || is_confirmed(running);
+    return running == EDGERT_SLOT_NONE || is_surely_confirmed(running);
 }
 
 /* A slot that cannot be marked as tried could fail for ever: it does not start. */
@@ -59,6 +62,8 @@ static bool may_start(uint32_t slot) {
 }
 
 uint32_t edgert_slot_pick(uint32_t passed) {
+    edgert_marks_settle(0u);
+    edgert_marks_settle(1u);
     const uint32_t newest = edgert_marks_sequence(1u) > edgert_marks_sequence(0u) ? 1u : 0u;
     running = EDGERT_SLOT_NONE;
     for (uint32_t turn = 0u; turn < EDGERT_SLOTS && running == EDGERT_SLOT_NONE; ++turn) {
@@ -71,22 +76,22 @@ uint32_t edgert_slot_pick(uint32_t passed) {
 }
 
 edgert_status edgert_slot_confirm(void) {
-    if (running == EDGERT_SLOT_NONE || !edgert_mark_is_blank(running, EDGERT_MARK_REJECTED)) {
+    if (running == EDGERT_SLOT_NONE || edgert_marks_say_rejected(running)) {
         return EDGERT_STATUS_SLOT_NOTHING;
     }
-    const bool is_done = edgert_mark_is_set(running, EDGERT_MARK_CONFIRMED) ||
-                         edgert_mark_write(running, EDGERT_MARK_CONFIRMED, edgert_marks_sequence(running));
-    return is_done ? EDGERT_STATUS_OK : EDGERT_STATUS_SLOT_FLASH_FAILED;
+    return edgert_marks_decide(running, EDGERT_MARK_CONFIRMED, EDGERT_MARK_CONFIRMED_SEAL)
+               ? EDGERT_STATUS_OK
+               : EDGERT_STATUS_SLOT_FLASH_FAILED;
 }
 
 edgert_status edgert_slot_revert(void) {
-    if (running == EDGERT_SLOT_NONE || !edgert_mark_is_blank(running, EDGERT_MARK_REJECTED)) {
+    if (running == EDGERT_SLOT_NONE || edgert_marks_say_rejected(running)) {
         return EDGERT_STATUS_SLOT_NOTHING;
     }
-    if (is_confirmed(running) && edgert_slot_look(running ^ 1u) != EDGERT_SLOT_STATE_CONFIRMED) {
+    if (edgert_marks_say_confirmed(running) && edgert_slot_look(running ^ 1u) != EDGERT_SLOT_STATE_CONFIRMED) {
         return EDGERT_STATUS_SLOT_NOTHING;
     }
-    return edgert_mark_write(running, EDGERT_MARK_REJECTED, edgert_marks_sequence(running))
+    return edgert_marks_decide(running, EDGERT_MARK_REJECTED, EDGERT_MARK_REJECTED_SEAL)
                ? EDGERT_STATUS_OK
                : EDGERT_STATUS_SLOT_FLASH_FAILED;
 }
