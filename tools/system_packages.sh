@@ -32,6 +32,8 @@ find_missing() {
         need "$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
     if [ "$purpose" = test ]; then
         has git || need git
+        # Exports for Arduino and PlatformIO come with an example in C++.
+        has g++ || need g++
         has chromium || has chromium-browser || has google-chrome || need chromium
         # Programs for Linux devices; their headers come apart.
         compiles aarch64-linux-gnu-gcc || need "gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
@@ -42,6 +44,8 @@ find_missing() {
         has sshd || [ -x /usr/sbin/sshd ] || need openssh-server
         has ssh-keygen || need openssh-client
         has mmdebstrap || need mmdebstrap
+        # A flashing tool whose counterpart, a boot ROM, can be played on a pty.
+        has stm32flash || need stm32flash
     fi
 }
 
