@@ -171,6 +171,31 @@ def test_a_port_that_vanishes_and_comes_back_is_opened_again(board: tuple[QemuBo
             assert device.run({"signal": SAMPLE}).outputs["sums"].tolist() == RIGHT
 
 
+def test_a_port_that_vanishes_amid_frames_costs_only_time(board: tuple[QemuBoard, Bundle], plug: Plug) -> None:
+    running, bundle = board
+    cable = plug(running.path)
+    pulled = 0
+    with connect(cable.link) as device:
+        device.install(bundle)
+        stop = threading.Event()
+
+        def pull() -> None:
+            nonlocal pulled
+            while not stop.wait(0.1 + 0.013 * (pulled % 7)):
+                cable.unplug()
+                cable.plug()
+                pulled += 1
+
+        hand = threading.Thread(target=pull)
+        hand.start()
+        try:
+            while pulled < 10:
+                assert device.run({"signal": SAMPLE}).outputs["sums"].tolist() == RIGHT
+        finally:
+            stop.set()
+            hand.join()
+
+
 def test_a_port_that_stays_away_ends_in_an_error_at_its_deadline(
     board: tuple[QemuBoard, Bundle], plug: Plug, monkeypatch: pytest.MonkeyPatch
 ) -> None:
