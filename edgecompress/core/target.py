@@ -96,13 +96,15 @@ class Slots(FileValue):
     b: Region
     ram: Region
     sector_bytes: int = Field(gt=0)
-    write_bytes: int = Field(gt=0)
+    write_bytes: Literal[1, 2, 4, 8, 16, 32]
 
     @model_validator(mode="after")
     def _check_sectors(self) -> Self:
         for name, slot in (("a", self.a), ("b", self.b)):
             if slot.origin % self.sector_bytes or slot.length % self.sector_bytes:
                 raise ValueError(f"slot {name} does not begin and end at a sector of {self.sector_bytes:,} bytes")
+        if self.a.length != self.b.length or self.a.length < 2 * self.sector_bytes:
+            raise ValueError("the slots must be of one length, at least two sectors")
         if self.a.overlaps(self.b):
             raise ValueError("the slots overlap")
         return self
