@@ -156,7 +156,7 @@ def reference(case: Case) -> Array:
     image = np.pad(case.image.astype(np.float64), border, constant_values=fill)
     inside = np.pad(np.ones((window.height, window.width)), border[2:])
     seen = [
-        (_shifted(image, window, y, x), _shifted(inside, window, y, x), y, x)
+        (shifted(image, window, y, x), shifted(inside, window, y, x), y, x)
         for y in range(window.kernel[0])
         for x in range(window.kernel[1])
     ]
@@ -180,7 +180,7 @@ def reference(case: Case) -> Array:
     return np.clip(result, layer.finish.low, layer.finish.high)
 
 
-def _shifted(image: Array, window: Window, y: int, x: int) -> Array:
+def shifted(image: Array, window: Window, y: int, x: int) -> Array:
     """What each result sees through one tap."""
     rows = slice(y * window.dilation[0], None, window.stride[0])
     columns = slice(x * window.dilation[1], None, window.stride[1])
