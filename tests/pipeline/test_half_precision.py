@@ -23,7 +23,6 @@ from edgecompress.measure import _outputs
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "mlperf_tiny"
 LAYERS = 40
-"""benchmarks/half_layers.py draws more."""
 TRIPLES = 6000
 STATED = 1e-3
 
@@ -42,9 +41,9 @@ def here(flags: tuple[str, ...] | None) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def cases() -> list[half_layers.Case]:
+def cases(request: pytest.FixtureRequest) -> list[half_layers.Case]:
     generator = np.random.default_rng(16)
-    return [half_layers.draw(generator) for _ in range(LAYERS)]
+    return [half_layers.draw(generator) for _ in range(request.config.getoption("--layers") or LAYERS)]
 
 
 CORE = vector_core.of(targets.load("rpi5"))
