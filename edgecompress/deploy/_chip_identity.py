@@ -51,11 +51,7 @@ def check_code(needs: InstructionSet, target: Target) -> None:
 def check_chip(facts: ChipFacts, needs: InstructionSet, target: Target) -> None:
     """Raise WrongDeviceError when the chip says that it is another one, or lacks what the code needs."""
     core = _core_of(target)
-    if facts.machine is not None and target.emulator is not None and facts.machine != target.emulator.machine:
-        raise WrongDeviceError(
-            f"the emulated machine is {facts.machine}; {target.name} is {target.emulator.machine}",
-            hint=f"{NOTHING_WRITTEN}; another machine is emulated there",
-        )
+    _check_machine(facts, target)
     _check_part(facts, core, target)
     _check_extensions(facts, needs, target)
     if target.chip is not None:
@@ -90,6 +86,23 @@ def _first_wrong(needs: InstructionSet, core: Core, target: Target) -> str | Non
     if needs.dsp and "dsp" not in target.features:
         return "has no DSP extension by its profile"
     return "has no vectors (MVE) by its profile" if needs.mve and "mve" not in target.features else None
+
+
+def _check_machine(facts: ChipFacts, target: Target) -> None:
+    """Compare an emulator's machine with the profile's; a profile that knows no other sign takes no real chip."""
+    if target.emulator is None:
+        return
+    if facts.machine is None and target.chip is None:
+        raise WrongDeviceError(
+            f"a real chip is connected; by the profile {target.name} only an emulated {target.emulator.machine} can be "
+            "told from others",
+            hint=f"{NOTHING_WRITTEN}; a profile of your own with a [chip] table says what to find there",
+        )
+    if facts.machine is not None and facts.machine != target.emulator.machine:
+        raise WrongDeviceError(
+            f"the emulated machine is {facts.machine}; {target.name} is {target.emulator.machine}",
+            hint=f"{NOTHING_WRITTEN}; another machine is emulated there",
+        )
 
 
 def _check_part(facts: ChipFacts, core: Core, target: Target) -> None:

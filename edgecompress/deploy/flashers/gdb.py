@@ -86,7 +86,7 @@ class GdbFlasher:
     def reset(self) -> None:
         """Start the firmware. An emulated chip was reset before it was written: it begins where its vectors say."""
         if self.emulated and self._image is not None:
-            stack, start = _firmware_image.vectors(self._image)
+            stack, start = _firmware_image.vectors(self._image, self._target.boot_bytes)
             self._remote.read_object("features", "target.xml")  # QEMU takes single registers from those who read it
             self._remote.write_register(STACK_POINTER, stack)
             self._remote.write_register(PROGRAM_COUNTER, start & ~1)

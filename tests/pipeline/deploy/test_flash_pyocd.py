@@ -111,7 +111,7 @@ def plug_in(monkeypatch: pytest.MonkeyPatch, *serial_numbers: str) -> None:
 
 def target() -> Target:
     table = {"pyocd": {"target_type": "stm32l4r5zitx"}}
-    return targets.load("mps2-an386").model_copy(update={"probe": table, "chip": None})
+    return targets.load("mps2-an386").model_copy(update={"probe": table, "chip": None, "emulator": None})
 
 
 def connect(*, mass_erase: bool = False) -> Flasher:
