@@ -22,7 +22,10 @@ from edgecompress.core.run_folder import Run
 from edgecompress.core.wire import SlotState
 
 MOMENTS = 12
-LONGEST_S = 2.0
+SWITCHED_ON = 0.8
+"""In so many cases the moment is counted from when the board was switched on."""
+
+LONGEST_S = 1.0
 KNOWN = 4
 """A moment lies within the longest of the last deployments that were done before theirs."""
 
@@ -105,6 +108,12 @@ def emulator_of(command: int) -> int | None:
     return int(children[0]) if name.startswith("qemu") else None
 
 
+def wait_until_it_is_on(command: int, commands: Commands) -> None:
+    """Wait for the command's emulator, or its end."""
+    while emulator_of(command) is None and not commands.ends_within(0.005):
+        pass
+
+
 def kill(command: int, *, device: bool) -> str:
     """Kill the device, where it is switched on and it shall be the device, or the command; say which was."""
     emulator = emulator_of(command) if device else None
@@ -126,6 +135,8 @@ def test_a_working_model_serves_after_every_kill(
     while seen["host"] + seen["device"] < moments:
         wanted = draw.choice([run for run in runs.all if run.bundle().manifest.build_id != serving])
         command = commands.start(*words_for(wanted, runs, board))
+        if draw.random() < SWITCHED_ON:
+            wait_until_it_is_on(command, commands)
         begin = time.monotonic()
         if commands.ends_within(draw.uniform(0, max(lasted_s[-KNOWN:]))):
             lasted_s.append(time.monotonic() - begin)
