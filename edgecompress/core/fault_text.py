@@ -41,7 +41,9 @@ def describe(fault: Fault, bundle: Bundle | None) -> str:
     own = bundle is not None and bundle.manifest.build_id.startswith(fault.program)
     parts = [f"{fault.kind} {_layer(fault, bundle if own else None)}"]
     if fault.pc or fault.detail or fault.registers:
-        parts.append(f"at pc {fault.pc:#x}{_line(fault, bundle.program) if bundle is not None and own else ''}")
+        parts.append(
+            f"at pc {fault.pc:#x}{_line(fault, _program(fault, bundle)) if bundle is not None and own else ''}"
+        )
         parts.append(f"address {fault.address:#x}")
         parts.append(f"status {fault.detail:#x}{_causes(fault)}")
     if fault.stack_bytes is not None:
@@ -70,6 +72,13 @@ def _layer(fault: Fault, bundle: Bundle | None) -> str:
     layers = bundle.manifest.layers if bundle is not None else ()
     name = f" ({layers[fault.layer].name})" if fault.layer < len(layers) else ""
     return f"in layer {fault.layer}{name}"
+
+
+def _program(fault: Fault, bundle: Bundle) -> Path:
+    """The ELF file that the failing instruction is of: a slot's image, or the firmware."""
+    images = bundle.manifest.slots
+    inside = [image for image in (images.a, images.b) if image.holds(fault.pc)] if images is not None else []
+    return bundle.folder / inside[0].elf if inside else bundle.program
 
 
 def _line(fault: Fault, program: Path) -> str:

@@ -44,6 +44,11 @@ class SlotImage(FileValue):
     ram_bytes: int
     sha256: str
 
+    def holds(self, address: int) -> bool:
+        """True for an address within the payload, as it lies in the slot."""
+        start = self.address + HEADER_BYTES
+        return start <= address < start + self.payload_bytes
+
 
 class SlotImages(FileValue):
     """The images of a network for both slots, not signed, and the fingerprint of the key that its firmware takes."""
