@@ -28,13 +28,23 @@ class ToyRuntime:
         self._folder = folder
         self._done: dict[tuple[str, ...], list[Path]] = {}
 
-    def build(self, target: Target, folder: Path, flags: Sequence[str], defines: Mapping[str, int]) -> Bundle:
-        """Build the toy network: `defines` are those of toy_network.c, `flags` the runtime's."""
+    def build(
+        self,
+        target: Target,
+        folder: Path,
+        flags: Sequence[str] = (),
+        defines: Mapping[str, int] | None = None,
+        network: str = "toy_network",
+    ) -> Bundle:
+        """Build the toy network: `defines` are those of toy_network.c, `flags` the runtime's.
+
+        The manifest describes no other `network` of tests/runtime: its program is spoken to by a bare Session.
+        """
         (folder / "vectors").mkdir(parents=True)
-        words = [f'-DTOY_TARGET="{target.name}"', *(f"-D{name}={value}u" for name, value in defines.items())]
-        network = [ROOT / "tests" / "runtime" / "toy_network.c", *self._objects(target, flags)]
+        words = [f'-DTOY_TARGET="{target.name}"', *(f"-D{name}={value}u" for name, value in (defines or {}).items())]
+        sources = [ROOT / "tests" / "runtime" / f"{network}.c", *self._objects(target, flags)]
         link = [*_link_flags(target, folder), "-o", folder / "program"]
-        tools.run([*_compiler(target), *words, *network, *link], timeout_s=60)
+        tools.run([*_compiler(target), *words, *sources, *link], timeout_s=60)
         inputs = np.random.default_rng(0).integers(-128, 128, (VECTORS, WIDTH)).astype(np.int8)
         np.save(folder / "vectors" / "inputs_0.npy", inputs)
         np.save(folder / "vectors" / "outputs_0.npy", toy_outputs(inputs))

@@ -1,126 +1,29 @@
-"""A line that damages, loses, doubles and makes up bytes, in front of the real runtime in a process.
+"""The real runtime in a process, behind a line that damages what passes (tests/support/noisy_line.py).
 
-The clock is a fake one that only moves when the process sleeps and nothing comes: a lost frame costs the test no half
-second, and a busy machine changes nothing. Every run must end with the right bytes, or with an error of the tree, in
-time.
+Every run must end with the right bytes, or with an error of the tree, in time.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
+from noisy_line import CHANGES, NoisyLine, cut_after, flip_bits, once
 
 from edgecompress.core import target as targets
 from edgecompress.core.bundle import Bundle
 from edgecompress.core.device import RUN_TIMEOUT_S, Device
 from edgecompress.core.errors import EdgecompressError, UnreachableError
-from edgecompress.core.values import Progress
-from edgecompress.deploy._child import Child
 
 ToyBundle = Callable[..., Bundle]
-Damage = Callable[[bytes], bytes]
-START_S = 5.0
-QUIET_S = 0.002
 SAMPLE = np.arange(-8, 8, dtype=np.int8)
 RIGHT = [26, 10, 6, 22]
 
 
-class Clock:
-    """Seconds, moved by the line."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class NoisyLine:
-    """A Link and its ByteStream: the bundle's program behind a line that damages what passes, each way its own."""
-
-    description = "a noisy line"
-    emulated = False
-    instructions_per_tick = None
-    board = None
-
-    def __init__(self) -> None:
-        self.clock = Clock()
-        self.to_device: Damage = bytes
-        self.to_host: Damage = bytes
-        self._child: Child | None = None
-        self._heard = False
-
-    def start(self, bundle: Bundle, progress: Progress) -> NoisyLine:
-        self._child = Child([bundle.program], name="the program", stdout_is_stream=True)
-        return self
-
-    def accept(self) -> None:
-        pass
-
-    def close(self) -> None:
-        if self._child is not None:
-            self._child.close()
-
-    def read(self, timeout_s: float) -> bytes:
-        assert self._child is not None
-        data = self._child.read(QUIET_S if self._heard else START_S)
-        while not data:
-            idle = _sleeps(self._child.pid)
-            data = self._child.read(QUIET_S)
-            if idle:
-                break
-        self._heard = True
-        self.clock.now += 0.0 if data else timeout_s
-        return self.to_host(data)
-
-    def write(self, data: bytes, timeout_s: float) -> None:
-        assert self._child is not None
-        self._child.write(self.to_device(data), timeout_s)
-
-
-def _sleeps(pid: int) -> bool:
-    """True when the process waits for input (proc(5), state S): it has then written all that it had to say."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
-
-
 def device_on(line: NoisyLine) -> Device:
     return Device(line, targets.load("host"), clock=line.clock)
-
-
-def flip_bits(source: random.Random, rate: float) -> Damage:
-    def damage(data: bytes) -> bytes:
-        damaged = bytearray(data)
-        for at in range(len(damaged)):
-            for bit in range(8):
-                damaged[at] ^= (source.random() < rate) << bit
-        return bytes(damaged)
-
-    return damage
-
-
-def once(position: int, change: Callable[[bytes], bytes]) -> Damage:
-    """Change the byte at `position` of all that passes, and no other."""
-    passed = 0
-
-    def damage(data: bytes) -> bytes:
-        nonlocal passed
-        at = position - passed
-        passed += len(data)
-        return data if not 0 <= at < len(data) else data[:at] + change(data[at : at + 1]) + data[at + 1 :]
-
-    return damage
-
-
-CHANGES: dict[str, Callable[[bytes], bytes]] = {
-    "dropped": lambda _: b"",
-    "doubled": lambda byte: byte + byte,
-    "flipped": lambda byte: bytes([byte[0] ^ 0x10]),
-    "followed by a zero": lambda byte: byte + b"\0",
-}
 
 
 @pytest.mark.parametrize("rate", [1e-5, 1e-4, 3e-4])
@@ -176,20 +79,8 @@ def test_a_line_that_is_cut_at_any_byte_ends_in_a_clean_error(toy_bundle: ToyBun
     bundle = toy_bundle("host")
     for position in range(0, 400, 13):
         line = NoisyLine()
-        line.to_host = _cut_after(position)
+        line.to_host = cut_after(position)
         with device_on(line) as device, pytest.raises(EdgecompressError) as caught:
             device.install(bundle)
         assert isinstance(caught.value, UnreachableError)
         assert line.clock.now <= 1.1 * RUN_TIMEOUT_S
-
-
-def _cut_after(position: int) -> Damage:
-    left = position
-
-    def damage(data: bytes) -> bytes:
-        nonlocal left
-        kept = data[: max(left, 0)]
-        left -= len(data)
-        return kept
-
-    return damage
