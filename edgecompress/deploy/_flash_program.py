@@ -77,7 +77,7 @@ class ProgramFlasher(Generic[AnyTool]):
     ) -> None:
         """`serial_number` names the probe or board. Without `console` it is the probe's own serial port."""
         self.tool = tool
-        self._target = target
+        self.target = target
         self._serial_number = serial_number
         self._options = options
         self._console = console
@@ -91,7 +91,7 @@ class ProgramFlasher(Generic[AnyTool]):
 
         Raises UnreachableError when not even the first word comes.
         """
-        return _chip.read(self._read_word, self._target)
+        return _chip.read(self._read_word, self.target)
 
     def write(self, image: Image, progress: Progress) -> None:
         """Write the image in one piece, so that no sector that two parts share is erased twice; not what is there.

@@ -196,7 +196,7 @@ def dfu_util(words):
     """Its manual page, version 0.11."""
     given = parser_of("dfu-util", "-d=", "-a=", "-S=", "-s=", "-D=", "-U=", "-l").parse_args(words)
     if given.l:
-        name = "@Internal Flash  /0x08000000/04*016Kg,01*064Kg,07*128Kg"
+        name = STATE["chip"]
         tell(f'Found DFU: [0483:df11] ver=2200, devnum=4, cfg=1, intf=0, path="1-1", alt=0, name="{name}"')
         return
     place, *options = given.s.split(":")

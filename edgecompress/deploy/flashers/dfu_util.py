@@ -1,22 +1,29 @@
 """dfu-util 0.11: STM32 in the DFU mode of their boot ROM (its manual page; ST's AN3156 and AN2606).
 
-The address is the serial number that the bootloader shows on USB. DFU says nothing of the chip but how its flash is
-divided; whether it is the right one, only hello tells. It needs no table in the profile.
+The address is the serial number that the bootloader shows on USB. DFU says nothing of the chip but where its flash lies
+and how it is divided: that must be what the profile says; whether it is the right chip, only hello tells. It needs no
+table in the profile.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgecompress.core import flash_tools
-from edgecompress.core.errors import ToolFailedError, UnreachableError
+from edgecompress.core.errors import ToolFailedError, UnreachableError, WrongDeviceError
 from edgecompress.core.target import Region, Target
 from edgecompress.deploy import _usb_devices, _usb_ports
 from edgecompress.deploy._flash_program import CONNECT_S, ProgramFlasher, Words
 from edgecompress.deploy.flashers import ChipFacts, Flasher, FlashOptions
 
 INTERNAL_FLASH = "0"
+
+# ST's UM0424, "DFU string descriptor": @name/start/count*size unit type,…
+_LAYOUT = re.compile(r'alt=0, name="@[^/"]*/0x([0-9a-fA-F]+)/([^"]+)"')
+_SECTORS = re.compile(r"(\d+)\*(\d+)([ BKM])")
+_UNIT_BYTES = {" ": 1, "B": 1, "K": 1 << 10, "M": 1 << 20}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +54,9 @@ class DfuFlasher(ProgramFlasher[DfuUtil]):
     """A board in DFU mode: its boot ROM answers, not its core."""
 
     def identify(self) -> ChipFacts:
-        """Make sure that the board answers; it does not tell what it is.
+        """Compare where the flash lies; the chip's name nobody tells.
 
-        Raises UnreachableError when it is not there.
+        Raises UnreachableError when the board is not there, WrongDeviceError when its flash is another one.
         """
         try:
             listed = self.run(["-l"], CONNECT_S).decode(errors="replace")
@@ -57,7 +64,25 @@ class DfuFlasher(ProgramFlasher[DfuUtil]):
             raise UnreachableError(error.message, hint=error.hint) from error
         if "Found DFU" not in listed:
             raise UnreachableError(f"{self.description} is not in DFU mode", hint="BOOT0 high, then reset")
+        self._check_layout(listed)
         return ChipFacts()
+
+    def _check_layout(self, listed: str) -> None:
+        layout = _LAYOUT.search(listed)
+        memory = self.target.memory
+        if layout is None or memory is None:
+            return
+        sectors = _SECTORS.findall(layout[2])
+        found = Region(
+            origin=int(layout[1], 16),
+            length=sum(int(count) * int(size) * _UNIT_BYTES[unit] for count, size, unit in sectors),
+        )
+        if found != memory.flash:
+            raise WrongDeviceError(
+                f"the board has {found.length:,} bytes of flash at {found.origin:#010x}; {self.target.name} has "
+                f"{memory.flash.length:,} at {memory.flash.origin:#010x}",
+                hint="nothing was written; another board is connected",
+            )
 
 
 def connect(target: Target, address: str | None, *, options: FlashOptions) -> Flasher:

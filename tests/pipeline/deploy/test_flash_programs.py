@@ -169,7 +169,7 @@ CASES = {
         address="3576",
         usb=("0483:df11", "3576", "STM32  BOOTLOADER"),
         probe={},
-        chip="",
+        chip="@Internal Flash  /0x00000000/04*016Kg,01*064Kg,07*128Kg,03*001Mg",
         program="dfu-util",
         calls=f"""
             {DFU}-l
@@ -418,14 +418,17 @@ def test_a_missing_tool_is_named_with_what_brings_it(bench: Bench, monkeypatch: 
 
 
 WRONG_CHIPS = {
+    "dfu_util": (
+        "@Internal Flash  /0x08000000/04*016Kg,01*064Kg,07*128Kg",
+        "the board has 1,048,576 bytes of flash at 0x08000000; mps2-an386 has 4,194,304 at 0x00000000",
+    ),
     "esptool": ("ESP32-C3 (revision v0.4)", "the chip is a ESP32-C3 (revision v0.4), not a esp32s3"),
     "picotool": ("RP2350", "the chip is a RP2350, not a rp2040"),
     "stm32flash": ("0x0413 (STM32F40xxx/41xxx)", "the chip's id at 0xe0042000 is 0x413; a stm32l4 has 0x470"),
 }
-READS_NO_IDENTITY = ("dfu_util",)
 
 
-@pytest.mark.parametrize("bench", [name for name in CASES if name not in READS_NO_IDENTITY], indirect=True)
+@every_tool
 def test_another_chip_is_refused_before_anything_is_written(bench: Bench, bundle: Bundle) -> None:
     chip, message = WRONG_CHIPS.get(bench.name, ("", "the chip's id at 0xe0042000 is 0x413; a stm32l4 has 0x470"))
     bench.behave("honest", chip=chip, words=WORDS | {0xE004_2000: 0x2006_F413})
