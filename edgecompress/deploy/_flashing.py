@@ -54,14 +54,12 @@ def flash(bundle: Bundle, target: Target, connect: Connect, console: str | None,
     image = _firmware_image.read(bundle.program, target)
     needs = _instruction_set.read(bundle.program)
     _chip_identity.check_code(needs, target)
-    for attempt in range(1, ATTEMPTS + 1):
+    for _ in range(ATTEMPTS - 1):
         try:
             return _try(image, needs, target, connect, console, progress)
         except UnreachableError as error:
-            if attempt == ATTEMPTS:
-                raise
             logger.warning("%s; beginning again", error.message)
-    raise AssertionError
+    return _try(image, needs, target, connect, console, progress)
 
 
 def _try(
