@@ -14,18 +14,22 @@ from slot_boards import SlotRuns
 
 from edgecompress import compile as compiler
 from edgecompress import models
-from edgecompress.core import files, slot_image
+from edgecompress.core import files, slot_image, wire
 from edgecompress.core import target as targets
+from edgecompress.core.bundle import Bundle
 from edgecompress.core.device import Device
 from edgecompress.core.errors import ConfigError, DoesNotFitError, TransferError, UsageError, WrongDeviceError
 from edgecompress.core.session import RefusedError
 from edgecompress.core.slot_image import SlotImage
 from edgecompress.core.target import Region
-from edgecompress.core.wire import Command, SlotState, Status
+from edgecompress.core.wire import SlotState, Status
 from edgecompress.deploy import _signing_key, _slot_update, qemu, serial
 from edgecompress.deploy._slot_update import Installed, Signer
 
-Command_ = Callable[..., subprocess.CompletedProcess[str]]
+UNDEFINED = b"\xff\xde"
+"""UDF #255, Armv7-M Architecture Reference Manual, A7.7.191."""
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +75,22 @@ def flipped(header: bytes, bit: int) -> bytes:
     return bytes(changed)
 
 
+def with_fault(bundle: Bundle, folder: Path) -> Bundle:
+    """A bundle whose image for slot a begins with an undefined instruction, all hashes as they should be."""
+    assert bundle.manifest.slots is not None
+    image = bundle.manifest.slots.a
+    payload = bytearray((bundle.folder / image.file).read_bytes())
+    entry = image.entry - 1 - image.address - slot_image.HEADER_BYTES
+    payload[entry : entry + 2] = UNDEFINED
+    (folder / "slots").mkdir(parents=True)
+    (folder / image.file).write_bytes(payload)
+    changed = image.model_copy(update={"sha256": files.sha256(folder / image.file)})
+    slots = bundle.manifest.slots.model_copy(update={"a": changed})
+    return Bundle(folder=folder, manifest=bundle.manifest.model_copy(update={"slots": slots}))
+
+
 def test_a_network_is_replaced_profiled_and_brought_back_by_commands(
-    runs: SlotRuns, board: Path, edgecompress: Command_
+    runs: SlotRuns, board: Path, edgecompress: Command
 ) -> None:
     address = f"qemu://{board}"
     run, key = runs.all[1].folder, runs.key_path
@@ -158,7 +176,7 @@ def test_the_device_itself_refuses_whatever_is_not_signed_for_it(runs: SlotRuns,
         device.join()
         for name, (header, status) in cases.items():
             with pytest.raises(RefusedError) as caught:
-                device.ask(Command.SLOT_BEGIN, header, timeout_s=60)
+                device.ask(wire.Command.SLOT_BEGIN, header, timeout_s=60)
             assert caught.value.status == status, name
     assert memory_of(board) == before
 
@@ -171,11 +189,11 @@ def test_a_payload_that_was_not_signed_never_starts(runs: SlotRuns, board: Path)
     payload[len(payload) // 2] ^= 1
     with slot_boards.board(board) as device:
         device.join()
-        device.ask(Command.SLOT_BEGIN, signed(runs, image), timeout_s=60)
+        device.ask(wire.Command.SLOT_BEGIN, signed(runs, image), timeout_s=60)
         for at in range(0, len(payload), 248):
-            device.ask(Command.SLOT_WRITE, struct.pack("<I", at) + payload[at : at + 248])
+            device.ask(wire.Command.SLOT_WRITE, struct.pack("<I", at) + payload[at : at + 248])
         with pytest.raises(RefusedError, match="SLOT_BAD_HASH"):
-            device.ask(Command.SLOT_FINISH, timeout_s=60)
+            device.ask(wire.Command.SLOT_FINISH, timeout_s=60)
     assert slot_boards.serve(board, runs) == (runs.all[0].bundle().manifest.build_id, None)
     assert install(board, runs, 1) == Installed(slot="a", sequence=1)
 
@@ -200,8 +218,21 @@ def test_a_model_that_computes_other_bytes_is_taken_back(
     assert slot_boards.serve(board, runs)[0] == new
 
 
+def test_a_model_that_faults_when_it_starts_is_left(runs: SlotRuns, board: Path, tmp_path: Path) -> None:
+    old, bundle = runs.all[0].bundle().manifest.build_id, with_fault(runs.all[1].bundle(), tmp_path / "faulty")
+    with slot_boards.board(board) as device:
+        device.join()
+        with pytest.raises(TransferError, match=rf"did not keep running build .*; build {old} serves"):
+            _slot_update.install(device, bundle, runs.signer)
+        fault = device.read_fault()
+    assert fault is not None
+    assert bundle.manifest.slots is not None
+    assert bundle.manifest.slots.a.holds(fault.pc)
+    assert slot_boards.serve(board, runs) == (old, None)
+
+
 def test_a_changed_image_in_the_bundle_is_refused_by_the_command(
-    runs: SlotRuns, board: Path, edgecompress: Command_
+    runs: SlotRuns, board: Path, edgecompress: Command
 ) -> None:
     bundle = runs.all[1].bundle()
     image = bundle.folder / "slots" / "a.bin"
@@ -267,7 +298,7 @@ def test_what_does_not_fit_a_slot_is_refused_before_a_compiler_runs(tmp_path: Pa
         compiler.build(model, profile, tmp_path / "bundle", slot_key=runs.key.public)
 
 
-def test_a_linux_system_has_versions_instead_of_slots(edgecompress: Command_, tmp_path: Path) -> None:
+def test_a_linux_system_has_versions_instead_of_slots(edgecompress: Command, tmp_path: Path) -> None:
     done = edgecompress("devices", "rollback", "ssh://pi@board", "--target", "rpi4", code=2)
     assert "rpi4 is a Linux system: it has no slots" in done.stderr
 
