@@ -17,10 +17,7 @@ def test_the_matrices_are_a_filter_of_three_taps_exactly(used: Filter) -> None:
         for tap in range(TAPS):
             for place in range(used.size):
                 factor = sum(
-                    (
-                        outputs[result][point] * weights[point][tap] * inputs[point][place]
-                        for point in range(used.size)
-                    ),
+                    (outputs[result][point] * weights[point][tap] * inputs[point][place] for point in range(used.size)),
                     start=Fraction(0),
                 )
                 assert factor == (1 if place == result + tap else 0)
