@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -24,7 +24,7 @@ REQUIRED = {
 """(network, precision, core) -> another runtime, and how many times its instructions may be taken at most."""
 
 GOAL_RUNTIMES = ("litert", "onnxruntime")
-GOAL_CORES = {"float32": ("cortex-a72",), "int8": ("cortex-a72", "cortex-a76")}
+GOAL_CORES = {"float32": ("cortex-a72",), "float16": (), "int8": ("cortex-a72", "cortex-a76")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +79,12 @@ def read_peers(path: Path = PEERS) -> Mapping[Case, Mapping[str, Peer]]:
 
 
 def best_of(case: Case, peers: Mapping[Case, Mapping[str, Peer]]) -> Mapping[str, Peer]:
-    """What the others take for a case, by runtime; nothing for a core on which nobody counted them."""
-    return peers.get(case, {})
+    """What the others take for a case, by runtime; nothing for a core on which nobody counted them.
+
+    Half precision stands beside their floats.
+    """
+    precision = "float32" if case.precision == "float16" else case.precision
+    return peers.get(replace(case, precision=precision), {})
 
 
 def hold(counted: Iterable[Counted]) -> list[Held]:
