@@ -40,7 +40,7 @@
 #define PLL_LOCKED (1u << 31)
 #define PLL_TIMES_125 125u
 #define PLL_BY_6_AND_2 (6u << 16 | 2u << 12)
-#define PLL_OFF ((1u << 5) | (1u << 3) | 1u)
+#define PLL_CORE_OFF ((1u << 5) | 1u)
 #define PLL_DIVIDERS_OFF (1u << 3)
 #define REFERENCE_CRYSTAL 2u
 #define SYSTEM_REFERENCE 0u
@@ -67,7 +67,7 @@ static void start_pll(void) {
     }
     PLL_CONTROL = 1u;
     PLL_FEEDBACK = PLL_TIMES_125;
-    PLL_POWER &= ~(PLL_OFF & ~PLL_DIVIDERS_OFF);
+    PLL_POWER &= ~PLL_CORE_OFF;
     while ((PLL_CONTROL & PLL_LOCKED) == 0u) {
     }
     PLL_DIVIDERS = PLL_BY_6_AND_2;

@@ -27,7 +27,15 @@ def test_all_targets_are_there() -> None:
     emulated = {"microbit", "mps2-an385", "mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547"}
     nordic = {"arduino-nano33ble", "nrf52840dk", "nrf5340dk"}
     nucleo = {"nucleo-f746zg", "nucleo-h7a3zi", "nucleo-l4r5zi", "nucleo-u575zi"}
-    boards = {*emulated, *nordic, *nucleo, "netduinoplus2", "raspberry-pi-pico", "stm32vldiscovery"}
+    boards = {
+        *emulated,
+        *nordic,
+        *nucleo,
+        "netduinoplus2",
+        "raspberry-pi-pico",
+        "raspberry-pi-pico2",
+        "stm32vldiscovery",
+    }
     raspberries = {"rpi-zero", "rpi-zero2", "rpi2", "rpi3", "rpi4", "rpi5"}
     generic = {
         "host",
@@ -113,7 +121,9 @@ def test_an_unknown_target_is_told_the_nearest_name() -> None:
         targets.load("mps2-an368")
     assert caught.value.message == "no target is called 'mps2-an368'"
     assert caught.value.hint is not None
-    assert caught.value.hint.startswith("did you mean 'mps2-an386'? known: aarch64, aarch64-i8mm, arduino-nano33ble, armv7, host, ")
+    assert caught.value.hint.startswith(
+        "did you mean 'mps2-an386'? known: aarch64, aarch64-i8mm, arduino-nano33ble, armv7, host, "
+    )
 
 
 @pytest.mark.parametrize(
