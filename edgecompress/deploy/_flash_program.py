@@ -45,8 +45,8 @@ class Tool(Protocol):
     def write(self, file: Path, address: int) -> Words:
         """Write a binary file at an address; erase what it covers and no more."""
 
-    def read(self, region: Region, file: Path) -> Words | None:
-        """Read memory into a binary file; None when the program cannot. A region begins and ends at a word."""
+    def read(self, region: Region, file: Path) -> Words:
+        """Read memory into a binary file that is not there yet. A region begins and ends at the flasher's unit."""
 
     def erase(self) -> Words | None:
         """Erase the whole chip; None when `write` does that by an option of its own."""
@@ -111,16 +111,13 @@ class ProgramFlasher(Generic[AnyTool]):
         file.unlink(missing_ok=True)
         progress("write", image.bytes, image.bytes)
 
-    def read_back(self, region: Region) -> bytes | None:
+    def read_back(self, region: Region) -> bytes:
         """Read what the flash holds. Raises TransferError when the program fails, or gives another length."""
         begin = region.origin - region.origin % self.unit_bytes
         length = region.origin + region.length - begin
         whole = Region(origin=begin, length=-(-length // self.unit_bytes) * self.unit_bytes)
         file = self._new_file("read")
-        words = self.tool.read(whole, file)
-        if words is None:
-            return None
-        self._must(words, CONNECT_S + whole.length / SLOWEST_BYTES_PER_S)
+        self._must(self.tool.read(whole, file), CONNECT_S + whole.length / SLOWEST_BYTES_PER_S)
         data = file.read_bytes() if file.is_file() else b""
         file.unlink(missing_ok=True)
         if len(data) < whole.length:
@@ -131,7 +128,7 @@ class ProgramFlasher(Generic[AnyTool]):
         return data[region.origin - begin :][: region.length]
 
     def matches(self, segment: Segment) -> bool | None:  # noqa: ARG002
-        """Return None: what can be read needs no hash, and the others compute none."""
+        """Return None: what can be read needs no hash."""
         return None
 
     def reset(self) -> None:
@@ -177,11 +174,8 @@ class ProgramFlasher(Generic[AnyTool]):
 
     def _read_word(self, address: int) -> int | None:
         file = self._new_file("word")
-        words = self.tool.read(Region(origin=address, length=WORD_BYTES), file)
-        if words is None:
-            return None
         try:
-            self.run(words, CONNECT_S)
+            self.run(self.tool.read(Region(origin=address, length=WORD_BYTES), file), CONNECT_S)
         except ToolFailedError as error:
             if address != _chip.CPUID:
                 return None
