@@ -32,9 +32,8 @@ class Options(TrainingOptions):
     `exits`: how many, at even shares of the cost; `after` names the layers that they stand behind instead. An exit
     averages over the regions of a `grid` x `grid`, then comes one fully connected layer. `train`: all weights, or the
     `exits` alone, on a network that stays as it is. The first exit's loss weighs `first_weight`, the network's own 1,
-    those between them evenly. `threshold`: the probability from which on a sample leaves; `auto` chooses, on the
-    held-out samples, the lowest one at which at most the share `max_loss` less is right than with the network that
-    entered.
+    those between them evenly. `threshold`: the probability from which on a sample leaves; 0 chooses, on the held-out
+    samples, the lowest one from which on at most the share `max_loss` less is right than with the network that entered.
     `batch_norm` puts a batch normalization behind each convolution while all weights train.
     """
 
@@ -43,7 +42,7 @@ class Options(TrainingOptions):
     grid: int = Field(default=1, ge=1, le=16)
     train: Literal["all", "exits"] = "all"
     first_weight: float = Field(default=0.5, gt=0, le=1)
-    threshold: float | Literal["auto"] = "auto"
+    threshold: float = Field(default=0, ge=0, le=1)
     max_loss: float = Field(default=0.01, ge=0, lt=1)
     held_out: float = Field(default=0.25, ge=0, le=0.5)
     batch_norm: bool = True
@@ -57,7 +56,7 @@ def apply(model: Model, options: Mapping[str, Option], context: Context) -> Mode
     cannot be trained; MissingToolError without torch.
     """
     chosen = toml_file.parse(dict(options), Options, where=context.where)
-    _check(model, chosen, context)
+    _check(model)
     extras.require_training()
     data = _data(model, context)
     whole = _exit_places.total(model.graph)
@@ -79,12 +78,7 @@ def apply(model: Model, options: Mapping[str, Option], context: Context) -> Mode
     return dataclasses.replace(joined, steps=(*model.steps, step))
 
 
-def _check(model: Model, options: Options, context: Context) -> None:
-    if isinstance(options.threshold, float) and not 0 <= options.threshold <= 1:
-        raise ConfigError(
-            f"{context.where}: threshold = {options.threshold:g}; a probability is between 0 and 1",
-            hint='threshold = "auto" chooses one',
-        )
+def _check(model: Model) -> None:
     if model.is_quantized:
         raise ModelError(f"{model.name} is quantized", hint="put early_exit before the step that quantizes")
     if any(step.method == "early_exit" for step in model.steps):
@@ -129,7 +123,7 @@ def _trained(model: Model, places: Sequence[Place], options: Options, context: C
 
 
 def _threshold(several: Model, model: Model, options: Options, context: Context, data: Data) -> float:
-    if options.threshold != "auto":
+    if options.threshold:
         return options.threshold
     held = _held_out(data, options)
     judged = _judged(several, model, held)

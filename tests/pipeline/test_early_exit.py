@@ -139,7 +139,7 @@ def test_what_has_exits_can_still_be_trained() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"threshold": 1.5}, f"{WHERE}: threshold = 1.5; a probability is between 0 and 1"),
+        ({"threshold": 1.5}, f"{WHERE}: 'threshold': Input should be less than or equal to 1 (got 1.5)"),
         ({"after": ["secnd.convolution"]}, f"{WHERE}: after: no layer is called 'secnd.convolution'"),
         ({"after": ["scores"]}, f"{WHERE}: after: no exit can stand behind 'scores'"),
         ({"exits": 9}, f"{WHERE}: exits = 9, and the network has 4 places for one"),
