@@ -2,8 +2,8 @@
 
 At once, in rounds (iterative) or along a training (Zhu and Gupta 2017, "To prune, or not to prune"). What goes is told
 by `criterion`: `magnitude` |w| (Han et al. 2015), `gradient` |dL/dw|, `taylor` |w dL/dw| (Molchanov et al. 2017, eq. 6)
-or `sensitivity`: what the output suffers when a layer alone loses shares of its weights is measured, and every layer
-loses its smallest ones until the output suffers alike (the curves of Han et al. 2015, figure 6, followed by a rule).
+or `sensitivity`: what the output suffers when a layer alone loses shares of its smallest weights is measured, and
+those go next that the output misses the least (the curves of Han et al. 2015, figure 6, followed by a rule).
 A lottery ticket (Frankle and Carbin 2019) begins again, after each round, with its first weights: those that the step
 was given, or those of a file, from before or early in the training that led to them.
 """
