@@ -33,14 +33,17 @@ BOARD = targets.load("mps2-an386")
 SHORT_S = 0.25
 
 
+def tool_at(port: int) -> _flash_link.Tool:
+    return _flash_link.choose(BOARD, f"gdb://127.0.0.1:{port}", None, FlashOptions())
+
+
 def link_to(name: str, port: int) -> _flash_link.FlashLink:
-    tool = _flash_link.choose(targets.load(name), f"gdb://127.0.0.1:{port}", None, FlashOptions())
-    return _flash_link.FlashLink(targets.load(name), tool)
+    return _flash_link.FlashLink(targets.load(name), tool_at(port))
 
 
 def flash(bundle: Bundle, port: int) -> _flashing.Flashed:
     """Flash and start, without waiting for hello."""
-    tool = _flash_link.choose(BOARD, f"gdb://127.0.0.1:{port}", None, FlashOptions())
+    tool = tool_at(port)
     flashed = _flashing.flash(bundle, BOARD, lambda: tool.connect(BOARD), None, no_progress)
     flashed.stream.close()
     return flashed
@@ -169,13 +172,35 @@ def test_a_chip_with_another_core_is_refused_and_runs_on(
     toy_bundle: ToyBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edgecompress.deploy._gdb_servers.machine", lambda *_: None)
-    running = toy_bundle("mps2-an385")
-    with running_qemu(targets.load("mps2-an385"), "-kernel", running.program) as port:
-        with pytest.raises(WrongDeviceError) as caught, Device(link_to("mps2-an386", port), BOARD) as device:
-            device.install(toy_bundle("mps2-an386"))
+    there, bundle = targets.load("mps2-an385"), toy_bundle("mps2-an385")
+    alike = BOARD.model_copy(update={"emulator": None})
+    with running_qemu(there) as port:
+        first = _flash_link.FlashLink(there.model_copy(update={"emulator": None}), tool_at(port))
+        with Device(first, there) as device:
+            device.install(bundle)
+        with (
+            pytest.raises(WrongDeviceError) as caught,
+            Device(_flash_link.FlashLink(alike, tool_at(port)), alike) as device,
+        ):
+            device.install(toy_bundle(BOARD.name))
         assert caught.value.message == "the chip is cortex-m3 (CPUID 0x410fc231); mps2-an386 is cortex-m4"
         assert caught.value.hint == "nothing was written; another board is connected"
-        assert memory(port, 0, 64) == running.program.read_bytes()[0x1000:0x1040]
+        assert first.flashed is not None
+        line = _flash_link.ConsoleLink(there, first.flashed.console, description="mps2-an385", emulated=True)
+        with Device(line, there) as device:
+            device.install(bundle)
+
+
+def test_a_profile_that_knows_only_an_emulated_machine_takes_no_real_chip(
+    board: int, toy_bundle: ToyBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgecompress.deploy._gdb_servers.machine", lambda *_: None)
+    with pytest.raises(WrongDeviceError) as caught:
+        flash(toy_bundle(BOARD.name), board)
+    assert caught.value.message == (
+        "a real chip is connected; by the profile mps2-an386 only an emulated mps2-an386 can be told from others"
+    )
+    assert memory(board, 0, 4096) == bytes(4096)
 
 
 def test_an_image_for_another_target_is_refused_before_the_board_is_reached(toy_bundle: ToyBundle) -> None:
