@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import slot_boards
 import ssh_server as ssh_server_module
+from slot_boards import SlotRuns
 from ssh_server import SshServer
 from toy_bundles import ToyRuntime
 
@@ -22,6 +24,12 @@ ToyBundle = Callable[..., Bundle]
 @pytest.fixture(scope="session")
 def toy_runtime(tmp_path_factory: pytest.TempPathFactory) -> ToyRuntime:
     return ToyRuntime(tmp_path_factory.mktemp("toy-runtime"))
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> SlotRuns:
+    """Three small networks with slots: starting, proving and confirming one takes as long as writing it."""
+    return slot_boards.make_runs(tmp_path_factory.mktemp("runs"), 3, width=8)
 
 
 @pytest.fixture

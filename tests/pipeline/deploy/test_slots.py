@@ -32,11 +32,6 @@ UNDEFINED = b"\xff\xde"
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> SlotRuns:
-    return slot_boards.make_runs(tmp_path_factory.mktemp("runs"), 2)
-
-
 @pytest.fixture
 def board(tmp_path: Path, runs: SlotRuns) -> Path:
     """A board that runs the first network, which its firmware was built with."""
@@ -201,7 +196,7 @@ def test_a_payload_that_was_not_signed_never_starts(runs: SlotRuns, board: Path)
 def test_a_model_that_computes_other_bytes_is_taken_back(
     runs: SlotRuns, board: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old, new = (run.bundle().manifest.build_id for run in runs.all)
+    old, new = (run.bundle().manifest.build_id for run in runs.all[:2])
 
     def differ(*_: object) -> None:
         raise TransferError("other bytes")
@@ -282,19 +277,19 @@ def test_a_firmware_without_slots_says_so(tmp_path: Path, runs: SlotRuns) -> Non
 
 
 def test_the_images_are_the_same_wherever_they_are_linked(runs: SlotRuns, tmp_path: Path) -> None:
-    again = slot_boards.make_run(tmp_path, 1, runs.key.public)
+    again = slot_boards.make_run(tmp_path, 1, runs.key.public, width=8)
     assert again.bundle().manifest == runs.all[1].bundle().manifest
 
 
 def test_what_does_not_fit_a_slot_is_refused_before_a_compiler_runs(tmp_path: Path, runs: SlotRuns) -> None:
     target = targets.load(slot_boards.TARGET)
     assert target.slots is not None
-    small = target.slots.model_copy(update={"a": Region(origin=0x2100_0000, length=16_384)})
+    small = target.slots.model_copy(update={"a": Region(origin=0x2100_0000, length=8192)})
     profile = target.model_copy(
-        update={"slots": small.model_copy(update={"b": Region(origin=0x2101_0000, length=16_384)})}
+        update={"slots": small.model_copy(update={"b": Region(origin=0x2101_0000, length=8192)})}
     )
     model = models.load(runs.all[0].folder / "model" / "model.onnx")
-    with pytest.raises(DoesNotFitError, match=r"bytes of flash; a slot of mps2-an386 has 15,904"):
+    with pytest.raises(DoesNotFitError, match=r"bytes of flash; a slot of mps2-an386 has 7,712"):
         compiler.build(model, profile, tmp_path / "bundle", slot_key=runs.key.public)
 
 
@@ -304,7 +299,7 @@ def test_a_linux_system_has_versions_instead_of_slots(edgecompress: Command, tmp
 
 
 def test_the_microbit_takes_networks_into_its_own_flash(tmp_path: Path) -> None:
-    runs = slot_boards.make_runs(tmp_path, 2, "microbit", width=24)
+    runs = slot_boards.make_runs(tmp_path, 2, "microbit", width=8)
     with qemu.connect(targets.load("microbit")) as device:
         device.install(runs.all[0].bundle())
         assert _slot_update.install(device, runs.all[1].bundle(), runs.signer) == Installed(slot="a", sequence=1)

@@ -72,12 +72,6 @@ class Commands:
         return int(self._process.stdout.readline())
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> SlotRuns:
-    """Small ones, so that starting, proving and confirming take as long as writing: moments fall into each."""
-    return slot_boards.make_runs(tmp_path_factory.mktemp("runs"), 3, width=8)
-
-
 @pytest.fixture
 def commands(tmp_path: Path) -> Iterator[Commands]:
     commands = Commands(tmp_path / "log")
