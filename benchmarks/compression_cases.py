@@ -87,6 +87,7 @@ def _cases_of(network: Network) -> tuple[Case, ...]:
             "channels pruned by half, batch norm", _step("prune_channels", training, ratio=0.5, criterion="batch_norm")
         ),
         case("channels pruned by half, fpgm", _step("prune_channels", training, ratio=0.5, criterion="fpgm")),
+        case("an early exit", _step("early_exit", training, grid=2), INT8),
         case("one layer pruned", _step("prune_layers", training)),
         case("singular values, 0.9 of energy", _step("low_rank_svd", SHORT, rank_by="energy")),
         case("activation pca, 0.3", _step("activation_pca", training, ratio=0.3)),
