@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import digits
@@ -13,6 +14,7 @@ import pytest
 from edgecompress import pipeline
 from edgecompress.core import recipe
 from edgecompress.core import target as targets
+from edgecompress.core.effects import StepEffect
 from edgecompress.core.run_folder import Silent
 from edgecompress.models import onnx_file
 from edgecompress.pipeline.step_costs import StepEffects
@@ -37,28 +39,39 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copied
 
 
-@pytest.mark.parametrize(("family", "left"), FAMILIES.items())
+@pytest.fixture(scope="module")
+def applied(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[StepEffect, ...]]:
+    """Apply a recipe once: its steps and what each bought."""
+
+    @functools.cache
+    def apply(family: str) -> tuple[StepEffect, ...]:
+        board = targets.load("mps2-an386")
+        run = pipeline.compress(folder / f"{family}.toml", tmp_path_factory.mktemp(family), Silent(), board)
+        return run.read("model/steps.json", StepEffects, by="compress").effects
+
+    return apply
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_s_recipe_makes_the_network_smaller_within_its_limits(
-    family: str, left: Mapping[str, float], folder: Path, tmp_path: Path
+    family: str, folder: Path, applied: Callable[[str], tuple[StepEffect, ...]]
 ) -> None:
-    source = folder / f"{family}.toml"
+    effects = applied(family)
 
-    run = pipeline.compress(source, tmp_path / family, Silent(), targets.load("mps2-an386"))
-
-    effects = run.read("model/steps.json", StepEffects, by="compress").effects
     given, last = effects[0], effects[-1]
-    drop = recipe.load(source).limits.accuracy_drop
+    drop = recipe.load(folder / f"{family}.toml").limits.accuracy_drop
     assert drop is not None
     assert (last.value("accuracy") or 0) >= (given.value("accuracy") or 1) - drop
-    for metric, share in left.items():
+    for metric, share in FAMILIES[family].items():
         assert (last.value(metric) or 1e9) <= share * (given.value(metric) or 0), metric
     assert all(effect.findings for effect in effects[1:])
 
 
-def test_the_coded_form_is_ten_times_smaller_than_the_network(folder: Path, tmp_path: Path) -> None:
-    run = pipeline.compress(folder / "shared.toml", tmp_path / "shared", Silent())
+def test_the_coded_form_is_ten_times_smaller_than_the_network(
+    applied: Callable[[str], tuple[StepEffect, ...]],
+) -> None:
+    given, coded = applied("shared")[:2]
 
-    given, coded = run.read("model/steps.json", StepEffects, by="compress").effects[:2]
     assert coded.method == "deep_compression"
     assert (given.value("stored_bytes") or 0) > 10 * (coded.value("stored_bytes") or 1e9)
 
