@@ -162,6 +162,9 @@ static void run_with_fault(scenario which, uint32_t operations, uint32_t seed) {
     plant_fault(operations);
     slot_host_run();
     const bool is_detected = report.complaints != 0u || !report.is_done;
+    nor.failure = NOR_WORKS;
+    nor.stuck_mask = 0u;
+    slot_host_decay();
     ++total.runs;
     total.starts += report.starts;
     total.violations += report.violations;

@@ -55,6 +55,10 @@ void nor_restore(const nor_content *content) {
     memcpy(now.uncertain, content->uncertain, used_bytes());
 }
 
+void nor_decay(uint32_t address) {
+    now.bytes[address - NOR_ORIGIN] ^= (uint8_t)(1u << random_below(8u));
+}
+
 const uint8_t *nor_at(uint32_t address) {
     return &now.bytes[address - NOR_ORIGIN];
 }
@@ -107,9 +111,9 @@ static uint8_t random_mask(uint32_t chance) {
     return (uint8_t)mask;
 }
 
-/* A chip first clears all bits of a sector, then sets them; it may do so from one end to the other, or all at once. */
+/* A chip first clears all bits of a sector, then sets them; it may do so from either end, or all at once. */
 static void tear_erase(uint32_t at) {
-    const uint32_t manner = random_below(4u);
+    const uint32_t manner = random_below(5u);
     const uint32_t chance = random_progress();
     const uint32_t reached = random_below(nor.layout.sector_bytes + 1u);
     for (uint32_t i = 0u; i < nor.layout.sector_bytes; ++i) {
@@ -122,7 +126,7 @@ static void tear_erase(uint32_t at) {
             *byte |= mask;
         } else if (manner == 2u) {
             random_bytes(byte, 1u);
-        } else if (i < reached) {
+        } else if (manner == 3u ? i < reached : i >= reached) {
             *byte = 0xFFu;
         }
     }

@@ -63,6 +63,9 @@ void nor_heal(void);
 void nor_keep(nor_content *content);
 void nor_restore(const nor_content *content);
 
+/* One bit of the byte at an address changes by itself. */
+void nor_decay(uint32_t address);
+
 /* The bytes of an address as they are. */
 const uint8_t *nor_at(uint32_t address);
 

@@ -26,6 +26,9 @@ slot_report report;
 static scenario current;
 static image_name running = IMAGE_NONE;
 
+/* The slot that runs on trial, and may not start again unless it is confirmed or installed anew. */
+static uint32_t on_trial = EDGERT_SLOT_NONE;
+
 bool slot_host_read(const char *path) {
     FILE *file = fopen(path, "rb");
     bool is_whole = file != NULL;
@@ -79,6 +82,12 @@ static void expect_good_start(void) {
     ++report.starts;
     slot_host_expect(is_old(running) || is_new(running) || may_be_none || may_be_older, "neither old nor new starts");
     slot_host_expect(!report.is_done || is_wanted, "what was done is undone");
+    slot_host_expect(on_trial == EDGERT_SLOT_NONE || edgert_slot_running() != on_trial, "a trial is repeated");
+}
+
+static void note_trial(void) {
+    const uint32_t slot = edgert_slot_running();
+    on_trial = slot != EDGERT_SLOT_NONE && !edgert_marks_say_confirmed(slot) ? slot : EDGERT_SLOT_NONE;
 }
 
 static void start(void) {
@@ -124,6 +133,7 @@ static edgert_status give_up_trial(edgert_status status) {
 
 /* One step towards the new network; what runs on trial and is not wanted is reverted first. */
 static edgert_status step_to_new(void) {
+    on_trial = EDGERT_SLOT_NONE;
     if (is_new(running)) {
         const edgert_status status = edgert_slot_confirm();
         report.is_done = status == EDGERT_STATUS_OK;
@@ -140,12 +150,24 @@ static edgert_status step_back(void) {
 
 void slot_host_begin(scenario which) {
     memset(&report, 0, sizeof report);
+    on_trial = which == SCENARIO_AGAIN ? 1u : EDGERT_SLOT_NONE;
     current = which;
 }
 
 void slot_host_look(void) {
     start();
     expect_good_start();
+    note_trial();
+}
+
+void slot_host_decay(void) {
+    if (current == SCENARIO_FIRST || !is_new(running)) {
+        return;
+    }
+    report.is_done = false;
+    nor_decay(nor.layout.slot_origin[1] +
+              nor_random(EDGERT_SLOT_HEADER_BYTES + slot_images[IMAGE_NEW_B].payload_bytes));
+    slot_host_look();
 }
 
 void slot_host_run(void) {
@@ -179,7 +201,7 @@ void slot_host_prepare(scenario which) {
     case SCENARIO_UPDATE: break;
     case SCENARIO_AGAIN: install_and_start(IMAGE_NEW_B, false); break;
     case SCENARIO_REJECTED:
-        install_and_start(IMAGE_NEW_B, true);
+        install_and_start(IMAGE_OLDER_B, true);
         slot_host_expect(edgert_slot_revert() == EDGERT_STATUS_OK, "the preparation reverts");
         break;
     case SCENARIO_PENDING:

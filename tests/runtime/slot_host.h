@@ -28,7 +28,7 @@ typedef enum {
     SCENARIO_FIRST,    /* nothing installed: install new */
     SCENARIO_UPDATE,   /* old confirmed, older confirmed beside it: install new */
     SCENARIO_AGAIN,    /* old confirmed, new was tried and not confirmed: install new */
-    SCENARIO_REJECTED, /* old confirmed, new was confirmed and reverted: install new */
+    SCENARIO_REJECTED, /* old confirmed, older confirmed after it and reverted: install new */
     SCENARIO_PENDING,  /* old confirmed, older installed but not started: install new */
     SCENARIO_REVERT,   /* old confirmed, new confirmed: revert */
     SCENARIOS
@@ -57,6 +57,9 @@ void slot_host_begin(scenario which);
 
 /* Switch the device on and do what the scenario wants until it is done, as often as a host would try; then start once more. */
 void slot_host_run(void);
+
+/* After an update: a bit of the image in slot 1 decays. The network in the other slot must start. */
+void slot_host_decay(void);
 
 /* Switch the device on and look. */
 void slot_host_look(void);

@@ -59,8 +59,10 @@ bool edgert_mark_write(uint32_t slot, edgert_mark mark, uint32_t sequence) {
     return edgert_mark_is_blank(slot, mark) && edgert_flash_write_checked(address_of(slot, mark), bytes, sizeof bytes);
 }
 
+/* Behind a seal the mark need not be whole any more; but a seal alone, of which a single bit may decay, confirms nothing. */
 bool edgert_marks_say_confirmed(uint32_t slot) {
-    return !edgert_mark_is_blank(slot, EDGERT_MARK_CONFIRMED_SEAL);
+    return edgert_mark_is_set(slot, EDGERT_MARK_CONFIRMED) || (!edgert_mark_is_blank(slot, EDGERT_MARK_CONFIRMED) &&
+                                                               !edgert_mark_is_blank(slot, EDGERT_MARK_CONFIRMED_SEAL));
 }
 
 bool edgert_marks_say_rejected(uint32_t slot) {
