@@ -130,7 +130,7 @@ def _drive(drive: _uf2_drives.Drive, targets: tuple[Target, ...]) -> Attached:
         kind="UF2 drive",
         address=f"uf2://{drive.folder}",
         usb_id=None,
-        serial_number=None,
+        serial_number=drive.serial_number,
         product=f"{drive.model or 'UF2 bootloader'} ({drive.board_id})",
         targets=tuple(fitting),
         path=str(drive.folder),

@@ -1,7 +1,7 @@
 """UF2: write the firmware onto the drive that a board's bootloader shows (github.com/microsoft/uf2).
 
-The address is the drive's folder; None means the only drive whose Board-ID fits. The bootloader checks nothing and
-nothing can be read back: that it wrote, and what, only hello's build id tells.
+The address is the board's USB serial number or the drive's folder; None means the only drive whose Board-ID fits. The
+bootloader checks nothing and nothing can be read back: that it wrote, and what, only hello's build id tells.
 
     [probe.uf2]
     family = "rp2040"    # rp2040, rp2350, nrf52840
@@ -139,7 +139,7 @@ class Uf2Flasher:
 
 
 def connect(target: Target, address: str | None, *, options: FlashOptions) -> Uf2Flasher:
-    """Find the drive by its folder, or the only one whose Board-ID fits."""
+    """Find the drive by its USB serial number or its folder, or the only one whose Board-ID fits."""
     table = toml_file.parse(dict(target.probe.get("uf2", {})), Options, where=f"{target.name}: probe.uf2")
     if table.family not in FAMILIES:
         raise ConfigError(
@@ -177,7 +177,8 @@ def encode(segment: Segment, family: int) -> bytes:
 def _choose(target: Target, family: Family, address: str | None) -> Drive:
     there = _uf2_drives.drives()
     if address is not None:
-        drive = _uf2_drives.read(Path(address))
+        named = [drive for drive in there if drive.serial_number == address]
+        drive = named[0] if len(named) == 1 else _uf2_drives.read(Path(address))
         if drive is None:
             raise UnreachableError(f"{address} is no UF2 drive", hint=_listed(there))
         return drive

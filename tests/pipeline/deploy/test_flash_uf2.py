@@ -175,6 +175,27 @@ def test_two_equal_drives_are_not_guessed_between(mount: Callable[..., Bootloade
     assert connect(str(second.folder)).description == f"mps2-an386 at {second.folder} (RPI-RP2, UF2)"
 
 
+def test_a_drive_is_found_by_its_boards_usb_serial_number(
+    mount: Callable[..., Bootloader], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sysfs as Linux has it: a block device lies under the USB device that brings it."""
+    mount("one")
+    second = mount("two")
+    lines = _uf2_drives.MOUNTS.read_text().replace(f"/dev/sdb1 {second.folder}", f"/dev/sdc1 {second.folder}")
+    _uf2_drives.MOUNTS.write_text(lines)
+    blocks = tmp_path / "block"
+    blocks.mkdir()
+    for name, number in (("sdb1", "E0C1"), ("sdc1", "E0C2")):
+        board = tmp_path / "devices" / number
+        partition = board / "1-1:1.0" / "host0" / name
+        partition.mkdir(parents=True)
+        for file, text in {"idVendor": "2e8a", "idProduct": "0003", "serial": number}.items():
+            (board / file).write_text(text)
+        (blocks / name).symlink_to(partition)
+    monkeypatch.setattr(_uf2_drives, "BLOCK_DEVICES", blocks)
+    assert connect("E0C2").description == f"mps2-an386 at {second.folder} (RPI-RP2, UF2)"
+
+
 def test_without_a_drive_it_says_how_to_get_one(mount: Callable[..., Bootloader]) -> None:
     mount("other", board_id="nRF52840-Feather-revD")
     with pytest.raises(UnreachableError) as caught:
