@@ -69,13 +69,13 @@ def choose(target: Target, address: str | None) -> Port:
 
 
 def at(address: str) -> Port:
-    """Find the port that an address means: `usb:SERIALNUMBER`, `usb:SERIALNUMBER/INTERFACE`, or a path.
+    """Find the port that an address means: `usb:SERIALNUMBER`, `usb:SERIALNUMBER/INTERFACE`, SERIALNUMBER, or a path.
 
     Raises UnreachableError when no port has that serial number, UsageError when the USB device has several. A path is
     taken as it is; where the port is on USB, its serial number comes with it.
     """
     there = ports()
-    if address.startswith(BY_USB):
+    if address.startswith(BY_USB) or any(port.serial_number == address for port in there):
         return _by_serial_number(address.removeprefix(BY_USB), there)
     known = {os.path.realpath(port.path): port for port in there}
     return known.get(os.path.realpath(address)) or Port(path=address)

@@ -89,6 +89,7 @@ def test_two_equal_boards_are_not_guessed_between(tmp_path: Path, monkeypatch: p
 def test_a_board_is_found_by_its_serial_number_wherever_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plug_in(monkeypatch, tmp_path / "a", Plugged(usb_id=NUCLEO, serial_number="A1", ports=("/dev/ttyACM0",)))
     port = _usb_ports.at("usb:A1")
+    assert _usb_ports.at("A1") == port
     plug_in(monkeypatch, tmp_path / "b", Plugged(usb_id=NUCLEO, serial_number="A1", ports=("/dev/ttyACM7",)))
     moved = _usb_ports.again(port)
     assert moved is not None
