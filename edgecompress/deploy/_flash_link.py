@@ -22,15 +22,19 @@ ANY_TOOL = "usb"
 
 @dataclass(frozen=True, kw_only=True)
 class Tool:
-    """A flasher by name, and the address of the device that it is to find; None: the only one there is."""
+    """A flasher by name, and the address of the device that it is to find; None: the only one there is.
+
+    `where` says who named it, for the error when there is no such flasher.
+    """
 
     flasher: str
     address: str | None
     options: FlashOptions
+    where: str = "--device"
 
     def connect(self, target: Target) -> Flasher:
         """Connect the tool to the device. Raises ConfigError when there is no such flasher."""
-        module = plugins.find("deploy.flashers", self.flasher, where="--flasher")
+        module = plugins.find("deploy.flashers", self.flasher, where=self.where)
         flasher: Flasher = module.connect(target, self.address, options=self.options)
         return flasher
 
@@ -50,7 +54,8 @@ def choose(target: Target, device: str | None, flasher: str | None, options: Fla
             f"the profile of {target.name} names no flasher",
             hint=f"--flasher NAME; known: {', '.join(plugins.names('deploy.flashers'))}; or --device gdb://HOST:PORT",
         )
-    return Tool(flasher=chosen, address=rest or None, options=options)
+    where = "--flasher" if flasher else "--device" if named else f"target {target.name}: flasher"
+    return Tool(flasher=chosen, address=rest or None, options=options, where=where)
 
 
 class FlashLink:

@@ -73,7 +73,7 @@ def _try(
         if address is None:
             raise UsageError(
                 f"{flasher.description} does not know the board's serial line",
-                hint="say it: --console serial:///dev/ttyACM0 or tcp://host:port; nothing was written",
+                hint="say it by flash --console serial:///dev/ttyACM0 or tcp://host:port; nothing was written",
             )
         flasher.write(image, progress)
         proof = _prove(image, flasher, progress)

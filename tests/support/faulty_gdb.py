@@ -89,13 +89,13 @@ class FaultyGdbProxy:
 
 
 @contextlib.contextmanager
-def running_qemu(target: Target, *words: str | Path) -> Iterator[int]:
-    """Start the target's emulator with a debug server and a pty for its UART, halted; the server's port."""
+def running_qemu(target: Target, *words: str | Path, serial: str = "pty") -> Iterator[int]:
+    """Start the target's emulator with a debug server, halted, its UART on a pty or what `serial` says; the port."""
     assert target.emulator is not None
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
     command = [target.emulator.program, "-machine", target.emulator.machine, "-display", "none", "-monitor", "none"]
-    command += ["-nic", "none", "-serial", "pty", "-gdb", f"tcp:127.0.0.1:{port}", "-S", *map(str, words)]
+    command += ["-nic", "none", "-serial", serial, "-gdb", f"tcp:127.0.0.1:{port}", "-S", *map(str, words)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_for(port)

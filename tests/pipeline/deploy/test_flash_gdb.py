@@ -16,7 +16,7 @@ from faulty_gdb import Fault, FaultyGdbProxy, packet, running_qemu
 from edgecompress.core import target as targets
 from edgecompress.core.bundle import Bundle
 from edgecompress.core.device import Device
-from edgecompress.core.errors import EdgecompressError, TransferError, UnreachableError, WrongDeviceError
+from edgecompress.core.errors import EdgecompressError, TransferError, UnreachableError, UsageError, WrongDeviceError
 from edgecompress.core.flash_record import FlashRecord
 from edgecompress.core.values import no_progress
 from edgecompress.deploy import _firmware_image, _flash_link, _flashing, _gdb_remote
@@ -118,6 +118,24 @@ def test_a_running_emulator_gets_another_firmware_in_place_of_the_one_it_was_sta
             device.install(bundle)
         assert holds(port, bundle)
         assert not holds(port, before)
+
+
+def test_a_serial_line_behind_a_socket_is_found_too(toy_bundle: ToyBundle) -> None:
+    with running_qemu(BOARD, serial="tcp:127.0.0.1:0,server=on,wait=off") as port:
+        link = link_to(BOARD.name, port)
+        with Device(link, BOARD) as device:
+            device.install(toy_bundle(BOARD.name))
+        assert link.flashed is not None
+        assert link.flashed.console.startswith("tcp://127.0.0.1:")
+
+
+def test_a_serial_line_that_nobody_can_reach_is_asked_for_and_nothing_is_written(toy_bundle: ToyBundle) -> None:
+    with running_qemu(BOARD, serial="null") as port:
+        with pytest.raises(UsageError) as caught:
+            flash(toy_bundle(BOARD.name), port)
+        assert caught.value.message.startswith(f"gdb://127.0.0.1:{port} (QEMU ")
+        assert caught.value.message.endswith(") does not know the board's serial line")
+        assert memory(port, 0, 4096) == bytes(4096)
 
 
 def test_the_command_flashes_and_writes_a_record(board: int, toy_bundle: ToyBundle) -> None:
@@ -228,8 +246,8 @@ def test_whatever_breaks_once_at_any_packet_the_firmware_gets_there(
     packets = proxy.answers
     assert packets > 20
     for number in range(packets):
-        for change in (damaged, dropped, lost):
-            if change is lost and number % 4:
+        for change in (damaged, dropped, shortened, lost):
+            if change in (shortened, lost) and number % 4:
                 continue
             first, second = second, first  # another image every time: nothing is there already
             proxy.begin(when(number.__eq__, change))
@@ -287,6 +305,10 @@ def damaged(answer: bytes) -> bytes:
 
 def dropped(answer: bytes) -> None:
     return None
+
+
+def shortened(answer: bytes) -> bytes:
+    return answer[:2] + answer[3:]
 
 
 def lost(answer: bytes) -> bytes:

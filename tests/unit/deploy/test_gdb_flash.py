@@ -9,10 +9,10 @@ import pytest
 from flash_gdb_server import FlashGdbServer
 
 from edgecompress.core import target as targets
-from edgecompress.core.errors import TransferError, UnreachableError, UsageError
+from edgecompress.core.errors import ConfigError, TransferError, UnreachableError, UsageError
 from edgecompress.core.target import Region
 from edgecompress.core.values import no_progress
-from edgecompress.deploy import _flashing, _gdb_memory_map
+from edgecompress.deploy import _flash_link, _flashing, _gdb_memory_map
 from edgecompress.deploy._gdb_memory_map import FlashRegion
 from edgecompress.deploy.flashers import FlashOptions, Image, Segment, gdb
 
@@ -175,3 +175,39 @@ def test_a_damaged_memory_map_is_told(text: str, message: str) -> None:
     with pytest.raises(TransferError) as caught:
         _gdb_memory_map.parse(text)
     assert caught.value.message == message
+
+
+def test_the_tool_is_that_of_the_option_the_address_or_the_profile() -> None:
+    board = TARGET.model_copy(update={"flasher": "openocd"})
+    options = FlashOptions()
+    chosen = [
+        _flash_link.choose(board, device, flasher, options)
+        for device, flasher in (
+            (None, None),
+            ("usb://066DFF", None),
+            ("usb://066DFF", "pyocd"),
+            ("gdb://127.0.0.1:3333", None),
+            (None, "gdb"),
+        )
+    ]
+    assert [(each.flasher, each.address) for each in chosen] == [
+        ("openocd", None),
+        ("openocd", "066DFF"),
+        ("pyocd", "066DFF"),
+        ("gdb", "127.0.0.1:3333"),
+        ("gdb", None),
+    ]
+    with pytest.raises(UsageError) as caught:
+        _flash_link.choose(board, "gdb://127.0.0.1:3333", "openocd", options)
+    assert caught.value.message == "--device gdb://127.0.0.1:3333 is for the flasher gdb, and --flasher says openocd"
+    with pytest.raises(UsageError) as caught:
+        _flash_link.choose(TARGET, None, None, options)
+    assert caught.value.message == "the profile of board names no flasher"
+
+
+def test_a_flasher_that_is_none_is_named_with_who_asked_for_it() -> None:
+    tool = _flash_link.choose(TARGET, "gbd://127.0.0.1:3333", None, FlashOptions())
+    with pytest.raises(ConfigError) as caught:
+        tool.connect(TARGET)
+    assert caught.value.message == "--device: no deploy.flashers module is called 'gbd'"
+    assert str(caught.value.hint).startswith("did you mean 'gdb'?")
