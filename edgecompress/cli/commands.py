@@ -40,9 +40,8 @@ device_option = click.option(
     "--device",
     help="The device's address: qemu://, local://, ssh://pi@HOST, serial://usb:SERIALNUMBER for a board that runs the "
     "firmware already, gdb://HOST:PORT to flash an emulated board behind a debug server; virtual boards are "
-    "loop://rpi4 (by qemu-user, ready in a second) and vm://rpi4 (a whole system); qemu://FOLDER keeps an emulated board, with its "
-    "flash, in a folder. "
-    "[default: the target's]",
+    "loop://rpi4 (by qemu-user, ready in a second) and vm://rpi4 (a whole system); qemu://FOLDER keeps an "
+    "emulated board, with its flash, in a folder. [default: the target's]",
 )
 emulator_option = click.option(
     "--emulator-args",
