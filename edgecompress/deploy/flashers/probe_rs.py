@@ -1,4 +1,4 @@
-"""probe-rs 0.25 or later: ST-LINK, J-Link and CMSIS-DAP probes (probe.rs/docs, and its `--help`).
+"""probe-rs as of 0.32: ST-LINK, J-Link and CMSIS-DAP probes (probe.rs/docs, and its `--help`).
 
 [probe.probe_rs]
 chip = "STM32L4R5ZITx"    # as `probe-rs chip list` prints it

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -96,6 +98,20 @@ def test_a_second_program_on_the_port_is_refused(board: tuple[QemuBoard, Bundle]
         error, seconds = refusal(running.path, bundle)
     assert error.message == f"the serial port {running.path} is open in another program"
     assert seconds < 1
+
+
+def test_closing_a_port_drops_no_control_line(board: tuple[QemuBoard, Bundle], plug: Plug) -> None:
+    """A falling DTR resets many boards: HUPCL, which is on by default on a real port, must be off (termios(3))."""
+    running, bundle = board
+    cable = plug(running.path)
+    port = os.open(cable.link, os.O_RDWR | os.O_NOCTTY)
+    settings = termios.tcgetattr(port)
+    settings[2] |= termios.HUPCL
+    termios.tcsetattr(port, termios.TCSANOW, settings)
+    with connect(cable.link) as device:
+        device.install(bundle)
+        assert not termios.tcgetattr(port)[2] & termios.HUPCL
+    os.close(port)
 
 
 def test_boot_noise_and_log_text_between_frames_do_no_harm(board: tuple[QemuBoard, Bundle], plug: Plug) -> None:
