@@ -86,7 +86,7 @@ def choose(kinds: Sequence[Kind], target: Target, serial_number: str | None) -> 
     wanted = " or ".join(kind.name for kind in kinds)
     alike = [each for each in devices() if any(kind.covers(each) for kind in kinds)]
     if serial_number is not None:
-        chosen = [each for each in alike if _same(each.serial_number, serial_number)]
+        chosen = [each for each in alike if same_number(each.serial_number, serial_number)]
     else:
         chosen = [each for each in alike if each.usb_id in target.usb.ids] or alike
     if len(chosen) == 1:
@@ -98,7 +98,7 @@ def choose(kinds: Sequence[Kind], target: Target, serial_number: str | None) -> 
     raise UsageError(f"{len(chosen)} devices could be meant by {wanted}{which}: which one?", hint=listed)
 
 
-def _same(there: str | None, wanted: str) -> bool:
+def same_number(there: str | None, wanted: str) -> bool:
     """Compare serial numbers; J-Links print theirs without the zeros that USB shows before it."""
     return there is not None and there.lower().lstrip("0") == wanted.lower().lstrip("0")
 

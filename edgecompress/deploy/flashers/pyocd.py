@@ -17,6 +17,7 @@ from edgecompress.core.errors import EdgecompressError, MissingToolError, Transf
 from edgecompress.core.target import Region, Target
 from edgecompress.core.values import FileValue, Progress
 from edgecompress.deploy import _chip, _usb_ports
+from edgecompress.deploy._usb_devices import same_number
 from edgecompress.deploy.flashers import ChipFacts, Flasher, FlashOptions, Image, Segment
 
 OPEN_S = 30.0
@@ -85,7 +86,7 @@ class PyOcdFlasher:
 
     def console(self) -> str | None:
         """The probe's own serial port, when it has exactly one."""
-        alike = [port for port in _usb_ports.ports() if port.serial_number == self._serial_number]
+        alike = [port for port in _usb_ports.ports() if same_number(port.serial_number, self._serial_number)]
         return _usb_ports.address_of(alike[0]) if len(alike) == 1 else None
 
     def close(self) -> None:
@@ -149,7 +150,7 @@ def _choose(serial_number: str | None) -> Any:
 
     there = _within(LISTED_S, lambda: ConnectHelper.get_all_connected_probes(blocking=False), "pyocd's list of probes")
     listed = f"there are: {', '.join(probe.unique_id for probe in there) or 'none'}"
-    fitting = [probe for probe in there if serial_number is None or probe.unique_id.lower() == serial_number.lower()]
+    fitting = [probe for probe in there if serial_number is None or same_number(probe.unique_id, serial_number)]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:

@@ -9,14 +9,17 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import usb_bench
 from pyocd.core import helpers
 from pyocd.core import session as pyocd_session
 from pyocd.core.options import BUILTIN_OPTIONS
 from pyocd.core.soc_target import SoCTarget
 from pyocd.flash import loader as pyocd_loader
+from usb_bench import Plugged
 
 from edgecompress.core import target as targets
 from edgecompress.core.bundle import Bundle
@@ -181,6 +184,17 @@ def test_two_probes_are_not_guessed_between(board: FakeBoard, monkeypatch: pytes
     with pytest.raises(UnreachableError) as caught_too:
         pyocd.connect(target(), "C3", options=FlashOptions())
     assert caught_too.value.message == "no debug probe has the USB serial number C3"
+
+
+def test_a_j_links_own_port_is_the_console_whatever_zeros_stand_before_its_number(
+    board: FakeBoard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plug_in(monkeypatch, "683")
+    usb_bench.plug_in(
+        monkeypatch, tmp_path, Plugged(usb_id="1366:1015", serial_number="000000683", ports=("/dev/ttyACM0",))
+    )
+    flasher = pyocd.connect(target(), "000000683", options=FlashOptions())
+    assert flasher.console() == "serial://usb:000000683"
 
 
 def test_a_call_that_fails_is_quoted(board: FakeBoard) -> None:
