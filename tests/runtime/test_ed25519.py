@@ -43,12 +43,13 @@ RFC_8032 = (
 NIST = (b"", b"abc", b"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", b"a" * 65536)
 
 
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=["", "-DEDGERT_FIELD_HALVES"], ids=["words", "halves"])
+def program(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """Also with products of halves, as on Thumb-1."""
     path = tmp_path_factory.mktemp("ed25519") / "program"
     includes = [f"-I{SOURCES}", f"-I{SOURCES / 'slots'}"]
     sources = [HERE / "ed25519_program.c", *(SOURCES / "slots" / f"{name}.c" for name in FILES)]
-    tools.run(["gcc", *FLAGS, *includes, *sources, "-o", path], timeout_s=60)
+    tools.run(["gcc", *FLAGS, *filter(None, [request.param]), *includes, *sources, "-o", path], timeout_s=60)
     return path
 
 

@@ -42,25 +42,46 @@ void edgert_field_subtract(edgert_field *difference, const edgert_field *a, cons
     edgert_field_add(difference, a, &rest);
 }
 
-/* Row by row; a sum of two words and a product of words stays below 2^64. */
+/* Thumb-1 multiplies 32 bits by 32 into 32: a product is made of four of halves. */
+#if defined(__thumb__) && !defined(__thumb2__)
+#define EDGERT_FIELD_HALVES
+#endif
+
+/* a b + c + d, which is below 2^64. */
+static inline uint64_t multiply_add(uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
+#if defined(EDGERT_FIELD_HALVES)
+    const uint32_t low = (a & 0xFFFFu) * (b & 0xFFFFu);
+    const uint32_t middle = (a >> 16) * (b & 0xFFFFu) + (low >> 16);
+    const uint32_t other = (a & 0xFFFFu) * (b >> 16) + (middle & 0xFFFFu);
+    const uint32_t high = (a >> 16) * (b >> 16) + (middle >> 16) + (other >> 16);
+    return ((uint64_t)high << 32 | other << 16 | (low & 0xFFFFu)) + c + d;
+#elif defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP
+    __asm__("umaal %0, %1, %2, %3" : "+r"(c), "+r"(d) : "r"(a), "r"(b));
+    return (uint64_t)d << 32 | c;
+#else
+    return (uint64_t)a * b + c + d;
+#endif
+}
+
+/* Row by row. */
 void edgert_field_multiply(edgert_field *product, const edgert_field *a, const edgert_field *b) {
     uint32_t wide[2u * EDGERT_FIELD_WORDS] = {0u};
     for (uint32_t i = 0u; i < EDGERT_FIELD_WORDS; ++i) {
-        uint64_t carry = 0u;
+        uint32_t carry = 0u;
         for (uint32_t j = 0u; j < EDGERT_FIELD_WORDS; ++j) {
-            carry += (uint64_t)a->word[i] * b->word[j] + wide[i + j];
-            wide[i + j] = (uint32_t)carry;
-            carry >>= 32;
+            const uint64_t sum = multiply_add(a->word[i], b->word[j], wide[i + j], carry);
+            wide[i + j] = (uint32_t)sum;
+            carry = (uint32_t)(sum >> 32);
         }
-        wide[i + EDGERT_FIELD_WORDS] = (uint32_t)carry;
+        wide[i + EDGERT_FIELD_WORDS] = carry;
     }
-    uint64_t carry = 0u;
+    uint32_t carry = 0u;
     for (uint32_t i = 0u; i < EDGERT_FIELD_WORDS; ++i) {
-        carry += (uint64_t)wide[i + EDGERT_FIELD_WORDS] * FOLD + wide[i];
-        product->word[i] = (uint32_t)carry;
-        carry >>= 32;
+        const uint64_t sum = multiply_add(wide[i + EDGERT_FIELD_WORDS], FOLD, wide[i], carry);
+        product->word[i] = (uint32_t)sum;
+        carry = (uint32_t)(sum >> 32);
     }
-    add_small(product, FOLD * (uint32_t)carry);
+    add_small(product, FOLD * carry);
 }
 
 /* `base` to the power of a number of `bits` bits that are all ones above its lowest byte. */

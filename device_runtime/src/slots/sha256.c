@@ -1,7 +1,5 @@
 #include "sha256.h"
 
-#include <string.h>
-
 #include "sha2.h"
 
 enum { ROUNDS = 64, WORD_BYTES = 4, LENGTH_BYTES = 2 * WORD_BYTES, LENGTH_AT = EDGERT_SHA256_BLOCK - LENGTH_BYTES };
@@ -20,9 +18,10 @@ static uint32_t load(const uint8_t *from) {
 
 /* 4.1.2, 6.2; w[] holds the sixteen words of the schedule that are still needed. */
 static void compress(edgert_sha256 *hash) {
-    uint32_t s[8];
+    uint32_t *state = hash->state;
+    uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
+    uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
     uint32_t w[16];
-    memcpy(s, hash->state, sizeof s);
     for (uint32_t t = 0u; t < ROUNDS; ++t) {
         uint32_t *word = &w[t % 16u];
         if (t < 16u) {
@@ -33,16 +32,21 @@ static void compress(edgert_sha256 *hash) {
             *word += (rotate(early, 7u) ^ rotate(early, 18u) ^ early >> 3) + w[(t + 9u) % 16u] +
                      (rotate(late, 17u) ^ rotate(late, 19u) ^ late >> 10);
         }
-        const uint32_t first = s[7] + (rotate(s[4], 6u) ^ rotate(s[4], 11u) ^ rotate(s[4], 25u)) +
-                               ((s[4] & s[5]) ^ (~s[4] & s[6])) + (uint32_t)(edgert_sha2_rounds[t] >> 32) + *word;
-        const uint32_t second = (rotate(s[0], 2u) ^ rotate(s[0], 13u) ^ rotate(s[0], 22u)) +
-                                ((s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]));
-        memmove(&s[1], &s[0], sizeof s - sizeof s[0]);
-        s[4] += first;
-        s[0] = first + second;
+        const uint32_t first = h + (rotate(e, 6u) ^ rotate(e, 11u) ^ rotate(e, 25u)) + ((e & f) ^ (~e & g)) +
+                               (uint32_t)(edgert_sha2_rounds[t] >> 32) + *word;
+        const uint32_t second = (rotate(a, 2u) ^ rotate(a, 13u) ^ rotate(a, 22u)) + ((a & b) ^ (a & c) ^ (b & c));
+        h = g;
+        g = f;
+        f = e;
+        e = d + first;
+        d = c;
+        c = b;
+        b = a;
+        a = first + second;
     }
+    const uint32_t sums[8] = {a, b, c, d, e, f, g, h};
     for (uint32_t i = 0u; i < 8u; ++i) {
-        hash->state[i] += s[i];
+        state[i] += sums[i];
     }
 }
 
