@@ -13,19 +13,12 @@ from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 
-from edgecompress.core import answers, fault_text, wire
+from edgecompress.core import answers, fault_text, slot_info, wire
 from edgecompress.core.answers import DeviceInfo, Fault, Hello, Stats
 from edgecompress.core.board import Board
 from edgecompress.core.bundle import Bundle
 from edgecompress.core.errors import ConfigError, TransferError, UnreachableError, UsageError, WrongDeviceError
-from edgecompress.core.session import (
-    ANSWER_TIMEOUT_S,
-    HELLO_TIMEOUT_S,
-    ByteStream,
-    Clock,
-    RestartedError,
-    Session,
-)
+from edgecompress.core.session import ANSWER_TIMEOUT_S, HELLO_TIMEOUT_S, ByteStream, Clock, RestartedError, Session
 from edgecompress.core.target import Target
 from edgecompress.core.values import Array, Progress, TensorSpec, no_progress
 from edgecompress.core.wire import Command
@@ -257,7 +250,7 @@ class Device:
         if hello.build_id != manifest.build_id:
             raise WrongDeviceError(
                 f"{self.description} runs build {hello.build_id}; the bundle is build {manifest.build_id}",
-                hint="another program is on the device: deploy this bundle to it",
+                hint=self._why_another_build(),
             )
         if hello.target != manifest.target:
             raise WrongDeviceError(f"{self.description} says it is {hello.target}; the bundle is for {manifest.target}")
@@ -275,6 +268,13 @@ class Device:
             outputs=manifest.outputs,
             layers=hello.layers,
         )
+
+    def _why_another_build(self) -> str:
+        with suppress(TransferError, UnreachableError):
+            running = slot_info.read(self._ask(Command.SLOT_INFO)).running
+            if running is not None:
+                return f"the network in its slot {running.name} runs: deploy this bundle with --slot (docs/slots.md)"
+        return "another program is on the device: deploy this bundle to it"
 
     def _ask_tensor(self, kind: int, index: int) -> TensorSpec:
         return answers.read_tensor(self._ask(Command.TENSOR, struct.pack("<BI", kind, index)))

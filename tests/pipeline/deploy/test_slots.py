@@ -14,6 +14,7 @@ from slot_boards import SlotRuns
 
 from edgecompress import compile as compiler
 from edgecompress import models
+from edgecompress.compile import fit
 from edgecompress.core import files, slot_image, wire
 from edgecompress.core import target as targets
 from edgecompress.core.bundle import Bundle
@@ -116,6 +117,13 @@ def test_the_network_of_the_firmware_needs_no_slot(runs: SlotRuns, board: Path) 
     before = memory_of(board)
     assert install(board, runs, 0) == Installed(slot=None, sequence=0)
     assert memory_of(board) == before
+
+
+def test_who_expects_the_firmware_s_network_is_told_which_slot_runs(runs: SlotRuns, board: Path) -> None:
+    install(board, runs, 1)
+    with slot_boards.board(board) as device, pytest.raises(WrongDeviceError) as caught:
+        device.install(runs.all[0].bundle())
+    assert caught.value.hint == "the network in its slot a runs: deploy this bundle with --slot (docs/slots.md)"
 
 
 def test_updates_take_turns_between_the_slots(runs: SlotRuns, board: Path) -> None:
@@ -279,6 +287,28 @@ def test_a_firmware_without_slots_says_so(tmp_path: Path, runs: SlotRuns) -> Non
 def test_the_images_are_the_same_wherever_they_are_linked(runs: SlotRuns, tmp_path: Path) -> None:
     again = slot_boards.make_run(tmp_path, 1, runs.key.public, width=8)
     assert again.bundle().manifest == runs.all[1].bundle().manifest
+
+
+def test_the_bounds_are_never_below_what_is_linked_with_slots(runs: SlotRuns) -> None:
+    bundle = runs.all[0].bundle().manifest
+    model = models.load(runs.all[0].folder / "model" / "model.onnx")
+    bounds = compiler.check(model, targets.load(slot_boards.TARGET), slots=True)
+    assert bundle.slots is not None
+    assert bounds.slot is not None
+    assert bundle.sizes.firmware_flash_bytes <= bounds.flash_bytes
+    assert bundle.sizes.firmware_static_ram_bytes <= bounds.ram_bytes - bounds.stack_bytes
+    assert bundle.slots.a.payload_bytes <= bounds.slot.flash_bytes
+    assert bundle.slots.a.ram_bytes <= bounds.slot.ram_bytes
+
+
+def test_the_signature_check_s_stack_is_below_what_a_firmware_keeps(runs: SlotRuns, board: Path) -> None:
+    install(board, runs, 1)
+    with slot_boards.board(board) as device:
+        device.join()
+        device.adopt(runs.all[1].bundle())
+        stack_bytes = device.read_stats().stack_bytes
+    assert stack_bytes is not None
+    assert stack_bytes <= fit.STACK_ROOM_BYTES
 
 
 def test_what_does_not_fit_a_slot_is_refused_before_a_compiler_runs(tmp_path: Path, runs: SlotRuns) -> None:
