@@ -14,6 +14,8 @@ from edgecompress.core.errors import ModelError
 ELEMENTS_LIMIT = 2**28
 """One tensor of more elements (1 GiB of float32) is refused before anything tries to allocate it."""
 
+LARGE_BYTES = 4096
+
 Dims = tuple[int | str, ...]
 
 
@@ -38,6 +40,7 @@ def bind(proto: ModelProto, shapes: Mapping[str, tuple[int, ...]], path: Path) -
 
 def infer(proto: ModelProto, path: Path) -> None:
     """Infer the shape of every tensor, in place. Raises ModelError when shapes contradict each other or are absurd."""
+    weights = _take_weights(proto)
     try:
         # Without data propagation: it would write out a Range of any length that the file asks for.
         inferred = onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True)
@@ -47,6 +50,8 @@ def infer(proto: ModelProto, path: Path) -> None:
             hint="export the network again, or correct [shapes] in the recipe",
         ) from error
     proto.CopyFrom(inferred)
+    for place, content in weights.items():
+        proto.graph.initializer[place].raw_data = content
     for info in [*proto.graph.value_info, *proto.graph.output, *proto.graph.input]:
         dims = dims_of(info)
         elements = math.prod(dim for dim in dims if isinstance(dim, int))
@@ -56,6 +61,18 @@ def infer(proto: ModelProto, path: Path) -> None:
                 f"{ELEMENTS_LIMIT:,} are allowed",
                 hint="the file may be damaged; no device takes a tensor of that size",
             )
+
+
+def _take_weights(proto: ModelProto) -> dict[int, bytes]:
+    """Take the content of large floats out of a graph: no shape depends on it, and inference would copy it thrice."""
+    taken = {
+        place: tensor.raw_data
+        for place, tensor in enumerate(proto.graph.initializer)
+        if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.raw_data) > LARGE_BYTES
+    }
+    for place in taken:
+        proto.graph.initializer[place].ClearField("raw_data")
+    return taken
 
 
 def check_static(proto: ModelProto, path: Path) -> None:
