@@ -35,6 +35,8 @@ _LOOP_IN_TURN = re.compile(r"for \(uint32_t (\w+) = 0; \1 != \d+u; \+\+\1\) \{")
 """A loop whose turns write what the next one writes too: the loops inside it are spread."""
 _LOCAL_POINTER = re.compile(r"(const \w+ \*)const (\w+) = .*;")
 _COPY = re.compile(r"(?:copy_floats|copy_halves|narrow_floats|widen_halves)\(.*, (\d+)u\);")
+_MOVED = re.compile(r"\b(\w+) \+?= ")
+_WORD = re.compile(r"\w+")
 _DECLARATION = re.compile(r"\s*(const )?[a-z]\w* \**(const )?\w+ = ")
 
 
@@ -50,12 +52,6 @@ class _Known:
         if self.type.endswith("*"):
             return f"{self.type}restrict {self.name}"
         return f"const {self.type}{self.name}"
-
-    def read_in(self, lines: Sequence[str]) -> bool:
-        return any(re.search(rf"\b{self.name}\b", line) for line in lines)
-
-    def moved_in(self, lines: Sequence[str]) -> bool:
-        return any(re.search(rf"\b{self.name} (\+)?= ", line) for line in lines)
 
 
 def is_long(call: Call, kernel: CKernel) -> bool:
@@ -102,9 +98,10 @@ def _spread(kernel: str, known: Sequence[_Known], body: Sequence[str], functions
 
 
 def _is_worth_it(known: Sequence[_Known], turns: int, inner: Sequence[str]) -> bool:
-    is_deep = any("for (" in line for line in inner)
-    copied = turns * sum(int(copy[1]) for copy in map(_COPY.search, inner) if copy)
-    return (is_deep or copied >= LEAST_COPIED) and not any(each.moved_in(inner) for each in known)
+    text = "\n".join(inner)
+    copied = turns * sum(map(int, _COPY.findall(text)))
+    moved = set(_MOVED.findall(text))
+    return ("for (" in text or copied >= LEAST_COPIED) and not any(each.name in moved for each in known)
 
 
 def _spread_loop(
@@ -118,7 +115,8 @@ def _spread_loop(
         around = [*known, _Known(type="uint32_t ", name=index)]
         head = f"for (uint32_t {index} = 0; {index} < {turns}u; ++{index}) {{"
         return [head, *_indented(_spread(kernel, around, inner, functions)), "}"]
-    used = [each for each in known if each.read_in(inner)]
+    words = set(_WORD.findall("\n".join(inner)))
+    used = [each for each in known if each.name in words]
     name = f"{kernel}{PART}{len(functions)}"
     functions.append(_function(name, used, index, inner))
     return _call(name, used, turns)

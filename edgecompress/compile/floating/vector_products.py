@@ -28,8 +28,8 @@ def is_depthwise(product: Product) -> bool:
 
 
 def weights(chain: Chain) -> Array:
-    """A chain's weights (outputs, inputs of a group, rows, columns), scaled."""
-    values: Array = chain.head.value.args[1].value.numpy().astype(np.float64)
+    """A chain's weights (outputs, inputs of a group, rows, columns), scaled in float64 if at all."""
+    values: Array = chain.head.value.args[1].value.numpy()
     if not is_convolution(chain):
         values = values.T[:, :, None, None]
     return values if chain.scale is None else values * chain.scale[:, None, None, None]

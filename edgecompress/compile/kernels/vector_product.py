@@ -87,6 +87,7 @@ def pack(weights: Array, product: Product, core: VectorCore) -> Array:
     _, tile = plan(product, core)
     core = core.of_halves() if product.halves else core
     group_outputs = product.outputs // product.groups
+    weights = weights.astype(np.float16 if product.halves else np.float32)
     by_depth = np.moveaxis(weights, 1, -1).reshape(product.groups, group_outputs, -1)
     missing = -group_outputs % core.width
     by_depth = np.pad(by_depth, ((0, 0), (0, missing), (0, 0)))
@@ -96,7 +97,7 @@ def pack(weights: Array, product: Product, core: VectorCore) -> Array:
         for group in by_depth
         for start in range(0, group_outputs + missing, step)
     ]
-    return np.concatenate(blocks).astype(np.float16 if product.halves else np.float32)
+    return np.concatenate(blocks)
 
 
 def pack_bias(bias: Array, product: Product, core: VectorCore) -> Array:
