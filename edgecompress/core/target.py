@@ -140,7 +140,7 @@ class Target(FileValue):
     (modules of measure/meters/) its power may be read. `exact_float` keeps float networks within 1e-5 of ONNX Runtime:
     no Winograd convolutions, with which they are within 1e-3. `pin` keeps each thread on a core of its own. `baud` is
     the rate of the serial line that the firmware speaks on. `boot_bytes` lie before the vector table in flash: the
-    RP2040's second boot stage. `tests_emulate` is true where our tests run the firmware in an emulator that no link uses.
+    RP2040's second boot stage. `tests_emulate` is true where tests run the firmware in an emulator of no link.
 
     `flasher` (a module of deploy/flashers/) writes its firmware when none is asked for; `probe` holds, by flasher, what
     that must be told: `[probe.openocd] config = "board/st_nucleo_l4.cfg"`. `chip` is what it must find there.

@@ -65,7 +65,8 @@ class ToyRuntime:
 def toy_outputs(inputs: Array) -> Array:
     """What toy_network.c computes, by NumPy."""
     positive = np.minimum(np.abs(inputs.astype(np.int32)), 127)
-    return np.clip(positive.reshape(len(inputs), 4, -1).sum(axis=2), -128, 127).astype(np.int8)
+    sums: Array = np.clip(positive.reshape(len(inputs), 4, -1).sum(axis=2), -128, 127).astype(np.int8)
+    return sums
 
 
 def _port_files(target: Target) -> list[str]:
@@ -90,7 +91,6 @@ def _link_flags(target: Target, folder: Path) -> list[str | Path]:
 
 def _manifest(target: Target) -> Manifest:
     zeros = {name: 0 for name in Sizes.model_fields if name != "sections"}
-    shared = {"kernel": "toy", "onnx_nodes": (), "macs": 0, "weight_bytes": 0, "code_bytes": 0, "output_shape": ()}
     return Manifest(
         name="toy",
         build_id=BUILD_ID,
@@ -100,14 +100,25 @@ def _manifest(target: Target) -> Manifest:
         outputs=(TensorSpec(name="sums", shape=(1, 4), dtype="int8"),),
         steps=(),
         model_sha256="",
-        layers=(
-            Layer(index=0, name="absolute", op="abs", **shared),
-            Layer(index=1, name="sum_quarters", op="sum", **shared),
-        ),
+        layers=(_layer(0, "absolute", "abs"), _layer(1, "sum_quarters", "sum")),
         arena=Arena(bytes=2 * WIDTH + 4, bound=2 * WIDTH + 4, peak_layer=1, placements=()),
         sizes=Sizes(sections={}, **zeros),
         vectors=Vectors(count=VECTORS, origin="seeded", seed=0),
         program="program",
         files={},
         tools={},
+    )
+
+
+def _layer(index: int, name: str, op: str) -> Layer:
+    return Layer(
+        index=index,
+        name=name,
+        op=op,
+        kernel="toy",
+        onnx_nodes=(),
+        macs=0,
+        weight_bytes=0,
+        code_bytes=0,
+        output_shape=(),
     )
