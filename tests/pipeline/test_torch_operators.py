@@ -60,6 +60,11 @@ CASES = {
     "ReduceSum": "y = ReduceSum <keepdims = 0> (x, both)",
     "Relu": "y = Relu(x)",
     "Reshape": "y = Reshape(x, halves)",
+    "Resize": 'a = Resize(x, , , larger) b = Resize(x, , twice) c = Resize <mode = "nearest", '
+    'coordinate_transformation_mode = "asymmetric", nearest_mode = "floor"> (b, , , larger) y = Add(a, c)',
+    "Resize, linear": 'a = Resize <mode = "linear"> (x, , , larger) b = Resize <mode = "linear", '
+    'coordinate_transformation_mode = "align_corners"> (x, , , larger) y = Sub(a, b)',
+    "Resize, one axis": 'a = Reshape(x, line) y = Resize <mode = "linear"> (a, , , longer)',
     "Sigmoid": "y = Sigmoid(x)",
     "Slice": "y = Slice(x, from, to, both, every)",
     "Softmax": "y = Softmax <axis = 1> (x)",
@@ -95,6 +100,7 @@ CONSTANTS = {
         }.items()
     },
     "p4": np.array([0.5, 1, 2, 3], np.float32),
+    "twice": np.array([1, 1, 2, 2], np.float32),
     **{
         name: np.array(numbers, np.int64)
         for name, numbers in {
@@ -109,6 +115,9 @@ CONSTANTS = {
             "to": [5, 6],
             "every": [2, 1],
             "uneven": [2, 4],
+            "larger": [1, 4, 11, 14],
+            "longer": [1, 20, 15],
+            "smaller": [1, 4, 5, 3],
         }.items()
     },
 }
@@ -175,6 +184,16 @@ def test_an_operator_without_a_rule_is_named_with_all_that_have_one() -> None:
             'y = Pad <mode = "reflect"> (x, pads)',
             "net: Pad 'Pad_0' has the mode 'reflect' or cuts",
             "a constant border can be trained",
+        ),
+        (
+            'y = Resize <mode = "cubic"> (x, , , larger)',
+            "net: Resize 'Resize_0' resizes by cubic (half_pixel)",
+            "nearest (asymmetric with floor, half_pixel) and linear (half_pixel, align_corners) can be trained",
+        ),
+        (
+            "y = Resize(x, , , smaller)",
+            "net: Resize 'Resize_0' resizes by nearest (half_pixel, round_prefer_floor)",
+            "nearest (asymmetric with floor, half_pixel) and linear (half_pixel, align_corners) can be trained",
         ),
         ("a = Abs(x) y = Conv(x, a)", "net: Conv 'Conv_1' computes its input 1", "only constants can be trained there"),
     ],

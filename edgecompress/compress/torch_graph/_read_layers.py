@@ -10,6 +10,7 @@ import torch
 from onnx import NodeProto
 from torch import fx, nn
 
+from edgecompress.compress.torch_graph import _resizing
 from edgecompress.compress.torch_graph._modules import Reshape
 from edgecompress.compress.torch_graph._reader import Reader, attributes
 from edgecompress.core.values import Array
@@ -233,6 +234,7 @@ RULES: dict[str, Rule] = {
     "MatMul": matrix_product,
     "MaxPool": max_pool,
     "Reshape": reshape,
+    "Resize": _resizing.read,
     "Softmax": softmax,
     "Squeeze": reshape,
     "Unsqueeze": reshape,

@@ -172,6 +172,7 @@ RULES: dict[Any, Rule] = {
     functional.gelu: module(nn.GELU),
     functional.hardswish: of_one("HardSwish"),
     functional.hardtanh: module(nn.Hardtanh),
+    functional.interpolate: module(nn.Upsample),
     functional.leaky_relu: module(nn.LeakyReLU),
     functional.linear: linear,
     functional.max_pool2d: module(nn.MaxPool2d),

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from edgecompress.compress.torch_graph import _resizing
 from edgecompress.compress.torch_graph._modules import Reshape
 from edgecompress.compress.torch_graph._writer import Call, Value
 
@@ -202,5 +203,6 @@ RULES: dict[type[nn.Module], Rule] = {
     nn.Sigmoid: activation("Sigmoid"),
     nn.Softmax: activation("Softmax", lambda layer: {"axis": layer.dim}),
     nn.Tanh: activation("Tanh"),
+    nn.Upsample: _resizing.write,
     nn.ZeroPad2d: framed,
 }
