@@ -25,7 +25,6 @@ ROOM_FOR_COMMAND = 32
 
 _SPECIAL = b"#$}*"
 _ERROR = re.compile(rb"E[0-9a-fA-F]{2}|E\..*", re.DOTALL)
-_INTERRUPT = b"\x03"
 
 
 class GdbRemote:
@@ -128,15 +127,6 @@ class GdbRemote:
     def go(self) -> None:
         """Let the core run. Its next stop is not waited for."""
         self._send(b"c", time.monotonic() + ANSWER_S)
-
-    def interrupt(self) -> None:
-        """Halt a running core and wait until it stands."""
-        self._stream.write(_INTERRUPT, ANSWER_S)
-        self._receive(time.monotonic() + ANSWER_S, resends=RESENDS)
-
-    def detach(self) -> None:
-        """Leave the core running on, and the server to others."""
-        self.ask(b"D")
 
     def close(self) -> None:
         """Drop the connection; harmless twice."""

@@ -105,7 +105,7 @@ class GdbFlasher:
         if self._runs_on:
             self._runs_on = False
             with contextlib.suppress(EdgecompressError):  # whatever made this end says more
-                self._remote.detach()
+                self._remote.go()  # not every server lets a core go that is detached from
         self._remote.close()
 
     def _erase_all(self) -> None:

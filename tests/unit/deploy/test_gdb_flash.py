@@ -135,7 +135,7 @@ def test_a_chip_that_was_only_looked_at_runs_on(serve: Serve) -> None:
     flasher.identify()
     flasher.close()
     flasher.close()
-    assert server.asked[-1] == b"D"
+    assert server.asked[-1] == b"c"
 
 
 def test_addresses_that_are_none_and_servers_that_are_none_are_told() -> None:

@@ -92,7 +92,7 @@ def test_what_a_server_prints_comes_in_pieces() -> None:
 
 def test_noise_notifications_and_old_answers_are_passed_over() -> None:
     remote, _ = remote_of(b"noise" + packet(b"T02") + b"%Stop:T05#00+%Stop:T05#00" + packet(b"OK"))
-    assert remote.ask(b"D") == b"OK"
+    assert remote.ask(b"vFlashDone") == b"OK"
 
 
 def test_run_lengths_and_escapes_are_undone() -> None:
