@@ -6,6 +6,7 @@
     RUN/steps.json          what each step bought and cost, on the device too
     RUN/bundle/             compile: see core/bundle.py
     RUN/deployment.json     deploy: the device, the build id it answered with, the vectors it reproduced
+    RUN/flash.json          flash: see core/flash_record.py
     RUN/measurements.json   profile
     RUN/report.{json,md,html}
 
