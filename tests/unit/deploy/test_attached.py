@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from usb_bench import Plugged, plug_in
 
+from edgecompress import cli
 from edgecompress.core.errors import UnreachableError, UsageError
 from edgecompress.core.target import Target, Toolchain, Usb
 from edgecompress.deploy import _attached, _uf2_drives, _usb_ports
@@ -55,6 +57,23 @@ def test_ports_probes_bootloaders_and_drives_are_listed_by_serial_number(
         ("UF2 drive", f"uf2://{drive}", ("pico",)),
     ]
     assert found[0].path == "/dev/ttyACM0"
+
+
+def test_the_command_lists_what_shipped_targets_it_could_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plug_in(
+        monkeypatch, tmp_path, Plugged(usb_id=NUCLEO, serial_number="066D", product="STLink", ports=("/dev/ttyACM0",))
+    )
+    monkeypatch.setattr(_uf2_drives, "MOUNTS", tmp_path / "mounts")
+    monkeypatch.setattr(_uf2_drives, "MAC_VOLUMES", tmp_path / "none")
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["devices", "list", "--json"])
+    assert ended.value.code == 0
+    port, probe = json.loads(capsys.readouterr().out)["devices"]
+    assert (port["address"], probe["address"]) == ("serial://usb:066D", "usb://066D")
+    assert "nucleo-l4r5zi" in port["targets"]
+    assert port["targets"] == probe["targets"]
 
 
 def test_two_ports_of_one_device_are_told_apart_by_their_interface(
