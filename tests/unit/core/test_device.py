@@ -104,6 +104,9 @@ class FakeBoard:
         name = bytes([len(self.target)]) + self.target.encode()
         return Status.OK, struct.pack("<HH", self.version, self.largest_payload) + counts + name
 
+    def do_slot_info(self, _: bytes) -> tuple[Status, bytes]:
+        return Status.UNKNOWN_COMMAND, b""
+
     def do_tensor(self, payload: bytes) -> tuple[Status, bytes]:
         spec = self.tensors[payload[0]]
         shape = struct.pack(f"<BB{len(spec.shape)}I", 1, len(spec.shape), *spec.shape)
