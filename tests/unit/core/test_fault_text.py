@@ -13,7 +13,7 @@ from edgecompress.core.answers import Fault
 REGISTERS = tuple(range(16))
 LAYERS = (SimpleNamespace(name="conv"),)
 BUNDLE = SimpleNamespace(
-    program=Path("none.elf"), manifest=SimpleNamespace(build_id="a5010203" + "0" * 24, layers=LAYERS)
+    program=Path("none.elf"), manifest=SimpleNamespace(build_id="a5010203" + "0" * 24, layers=LAYERS, slots=None)
 )
 
 
