@@ -35,11 +35,12 @@ static bool is_well_formed(const uint8_t *header) {
            is_zero(&header[RESERVED_AT], EDGERT_SLOT_SIGNED_BYTES - RESERVED_AT);
 }
 
-/* The entry is a Thumb function, so its address is odd. */
+/* The entry is a Thumb function: bit 0 says so and is not part of its address. */
 static bool enters_payload(const uint8_t *header, uint32_t slot) {
     const uint32_t entry = word_of(header, EDGERT_HEADER_ENTRY);
+    const uint32_t address = entry & ~1u;
     const uint32_t begin = edgert_image_payload(slot);
-    return (entry & 1u) != 0u && entry >= begin && entry - begin < word_of(header, EDGERT_HEADER_PAYLOAD_BYTES);
+    return address != entry && address >= begin && address - begin < word_of(header, EDGERT_HEADER_PAYLOAD_BYTES);
 }
 
 static bool keeps_to_its_ram(const uint8_t *header) {
