@@ -172,8 +172,7 @@ def test_a_network_trained_from_onnx_computes_the_same_bytes_on_the_board(name: 
         used = data.load(wakeword.data, model.inputs)
         options |= {"activation_bits": 4}
     else:
-        noise = load.noise(model, 8, seed=0)
-        used = Data(calibration=noise, evaluation=noise)
+        used = Data(calibration=load.noise(model, 8, seed=0), evaluation=load.noise(model, 2, seed=1))
         options |= {"loss": "fidelity", "held_out": 0.0}
 
     trained = qat.apply(model, options, Context(data=used))
