@@ -105,7 +105,7 @@ def _cnn_only() -> tuple[Case, ...]:
     deep = _step("deep_compression", training)
     sparse = _step("prune_weights", training, ratio=0.9)
     return (
-        Case(network="cnn", name="tucker by half", steps=(_step("tucker", training, ratio=0.5),)),
+        Case(network="cnn", name="tucker by half", steps=(_step("tucker", training, ratio=0.5, loss="fidelity"),)),
         Case(network="cnn", name="cp by half", steps=(_step("cp", training, ratio=0.5),)),
         Case(network="cnn", name="codebook of 16", steps=shared, optimize="size"),
         Case(network="cnn", name="powers of two", steps=(_step("power_of_two", SHORT), INT8), optimize="size"),
