@@ -29,7 +29,7 @@ def plan(program: Program, lowered: Mapping[str, CKernel]) -> Lowered:
     """Plan the arena of a program whose kernels are in C already."""
     kernels = {name: lowered[name] for name in program.kernels}
     kernels |= {name: cut.wrap(kernels) for name, cut in program.cuts.items()}
-    long = {call.kernel for call in program.calls if call.macs >= threads.LEAST_MACS}
+    long = {call.kernel for call in program.calls if threads.is_long(call, kernels[call.kernel])}
     kernels |= {name: threads.spread(kernels[name]) for name in long}
     workspaces = {name: kernel.workspaces for name, kernel in kernels.items()}
     return Lowered(program=program, kernels=kernels, arena=memory.plan(memory.lifetimes(program, workspaces)))
