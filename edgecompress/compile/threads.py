@@ -34,7 +34,7 @@ _LOOP = re.compile(r"for \(uint32_t (\w+) = 0; \1 < (\d+)u; \+\+\1\) \{")
 _LOOP_IN_TURN = re.compile(r"for \(uint32_t (\w+) = 0; \1 != \d+u; \+\+\1\) \{")
 """A loop whose turns write what the next one writes too: the loops inside it are spread."""
 _LOCAL_POINTER = re.compile(r"(const \w+ \*)const (\w+) = .*;")
-_COPY = re.compile(r"(?:copy_floats|copy_halves|narrow_floats|widen_halves)\(.*, (\d+)u\);")
+_COPY = re.compile(r"(?:copy_\w+|narrow_floats|widen_halves)\(.*, (\d+)u\);")
 _MOVED = re.compile(r"\b(\w+) \+?= ")
 _WORD = re.compile(r"\w+")
 _DECLARATION = re.compile(r"\s*(const )?[a-z]\w* \**(const )?\w+ = ")

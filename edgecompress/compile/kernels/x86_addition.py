@@ -57,6 +57,10 @@ class Sum:
         return total / 2, total * self.second.value / 2.0**31 * 2.0**self.second.shift
 
 
+_MOST_PARTS = 16
+"""Parts of an addition that threads take."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Linear:
     """(first * a + second * b + constant) / 2^shift. `room`: how far up the constant may go; below 0, it is wrong."""
@@ -153,12 +157,22 @@ def written(
     whole, rest = divmod(shape.elements, size)
     parameters = ["const int8_t *restrict first", "const int8_t *restrict second", "int8_t *restrict output"]
     parameters += [f"int32_t {scalar}" for scalar in scalars]
-    lines = [*start, *loop("i", whole, _register(core, sums, f"i * {size}u" if whole > 1 else "0u"))]
+    parts = max(each for each in range(1, _MOST_PARTS + 1) if whole % each == 0)
+    turns = whole // parts
+    index = " + ".join([*([f"part * {turns * size}u"] if parts > 1 else []), *([f"i * {size}u"] if turns > 1 else [])])
+    body = loop("i", turns, _register(core, sums, index or "0u"))
+    lines = [*start, *(loop("part", parts, body) if parts > 1 else body)]
     if rest:
         # The last register begins earlier and computes some numbers again.
         lines += ["{", *indented(_register(core, sums, f"{shape.elements - size}u")), "}"]
     head = c_text.wrapped(f"KERNEL void {kernel}(", parameters)
-    return CKernel(name=kernel, source="\n".join([f"{head}) {{", *indented(lines), "}", ""]), workspaces=())
+    return CKernel(
+        name=kernel,
+        source="\n".join([f"{head}) {{", *indented(lines), "}", ""]),
+        workspaces=(),
+        spreads=not start,
+        work=shape.elements // 2,
+    )
 
 
 def _register(core: Core, sums: Sequence[str], place: str) -> list[str]:

@@ -6,6 +6,7 @@ row: what it computes between two rows of results is not stored.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -21,9 +22,12 @@ from edgecompress.compile.kernels.x86_core import TILES, channel_order
 from edgecompress.compile.kernels.x86_ending import Ending
 from edgecompress.compile.kernels.x86_tile import Cut
 from edgecompress.compile.program import CKernel
+from edgecompress.compile.threads import FEW_TURNS
 
 PIXELS, CHANNELS, BYTES = 16, 16, 64
 """What a tile holds at most: rows, sums of a row, numbers of the depth."""
+_PARTS = 8
+"""Parts of an image that threads take."""
 LEAST_PIXELS = 8
 """With fewer results a channel, reading the weights takes the time."""
 LEAST_DEPTH = 33
@@ -204,13 +208,18 @@ def build(shape: Convolution) -> CKernel:
 def _loops(shape: Convolution) -> list[str]:
     """The loops over rows, tiles of pixels and tiles of channels; each turn of the outermost one has its tiles.
 
-    Weights that fit half of the level 1 cache are read anew for each tile of pixels, otherwise once for all of them.
+    Weights that fit half of the level 1 cache are read anew for each tile of pixels, otherwise once for all of them, or
+    once for a part of them where there are fewer tiles of channels than threads would like: two threads that write
+    channels of the same pixels would wait for each other's cache lines.
     """
     rows, (pairs, single) = shape.places.rows, divmod(shape.places.count, 2)
     cuts = [Cut(count=pairs, size=2, first=0), Cut(count=single, size=1, first=2 * pairs)]
     begin, end = [*_shape_of_tiles(shape), "tiles_begin(tiles);"], ["tiles_end();"]
     body: list[str] = []
     if shape.outputs * shape.depth_bytes > DEFAULT_L1_BYTES // 2:
+        turns = rows if rows > 1 else pairs
+        if sum(channels.count for channels in shape.channel_tiles) < FEW_TURNS <= turns:
+            return loop("part", _PARTS, [*begin, *_part(shape, cuts), *end])
         for channels in shape.channel_tiles:
             inner = [loop("row", rows, loop("tile", cut.count, _tiles(shape, cut, channels))) for cut in cuts]
             body += loop("block", channels.count, [*begin, *chain.from_iterable(inner), *end])
@@ -222,6 +231,26 @@ def _loops(shape: Convolution) -> list[str]:
             body += loop("tile", cut.count, [*begin, *inside, *end])
         elif cut.count:
             body += loop("row", rows, [*begin, *loop("tile", cut.count, inside), *end])
+    return body
+
+
+def _part(shape: Convolution, cuts: Sequence[Cut]) -> list[str]:
+    """A part of the rows, or of the pairs of tiles where there is one row; the last one has the single tile too."""
+    rows = shape.places.rows
+    name, turns = ("row", rows) if rows > 1 else ("tile", cuts[0].count)
+    size = -(-turns // _PARTS)
+    bounds = f"{name} < (part + 1u) * {size}u && {name} < {turns}u"
+    head = f"for (uint32_t {name} = part * {size}u; {bounds}; ++{name}) {{"
+    body: list[str] = []
+    for channels in shape.channel_tiles:
+        if rows > 1:
+            tiles = [loop("tile", cut.count, _tiles(shape, cut, channels)) for cut in cuts if cut.count]
+            lines = [head, *indented(list(chain.from_iterable(tiles))), "}"]
+        else:
+            lines = [head, *indented(_tiles(shape, cuts[0], channels)), "}"]
+            if cuts[1].count:
+                lines += [f"if (part == {_PARTS - 1}u) {{", *indented(_tiles(shape, cuts[1], channels)), "}"]
+        body += loop("block", channels.count, lines)
     return body
 
 
