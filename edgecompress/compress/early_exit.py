@@ -33,7 +33,7 @@ class Options(TrainingOptions):
     averages over the regions of a `grid` x `grid`, then comes one fully connected layer. `train`: all weights, or the
     `exits` alone, on a network that stays as it is. The first exit's loss weighs `first_weight`, the network's own 1,
     those between them evenly. `threshold`: the probability from which on a sample leaves; 0 chooses, on the held-out
-    samples, the lowest one from which on at most the share `max_loss` less is right than with the network that entered.
+    samples, the lowest one from which on at most the share `max_loss` less is right than if none of them left early.
     `batch_norm` puts a batch normalization behind each convolution while all weights train.
     """
 
@@ -125,12 +125,8 @@ def _trained(model: Model, places: Sequence[Place], options: Options, context: C
 def _threshold(several: Model, model: Model, options: Options, context: Context, data: Data) -> float:
     if options.threshold:
         return options.threshold
-    held = _held_out(data, options)
-    judged = _judged(several, model, held)
-    before = _activations.read(model.graph, [model.outputs[0].name], held, held.count)[model.outputs[0].name]
-    told = before.reshape(held.count, -1).argmax(axis=1)
-    wanted = float((told == _right(model, held)).mean()) - options.max_loss
-    return _exit_curve.choose(judged, wanted, context.where)
+    judged = _judged(several, model, _held_out(data, options))
+    return _exit_curve.choose(judged, float(judged.right[-1].mean()) - options.max_loss, context.where)
 
 
 def _held_out(data: Data, options: Options) -> Samples:

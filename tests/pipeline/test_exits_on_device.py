@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -19,9 +20,9 @@ from edgecompress.compress import static_int8
 from edgecompress.core import target as targets
 from edgecompress.core.bundle import EARLY_EXIT, LATE_EXIT, Bundle, run_host_program
 from edgecompress.core.device import Device
-from edgecompress.core.values import Array, Context, Data, Model, Optimize, Samples
+from edgecompress.core.values import Array, Context, Data, Evidence, Model, Optimize, Samples
 from edgecompress.deploy import qemu
-from edgecompress.measure import _exits, _outputs
+from edgecompress.measure import _exits, _outputs, latency
 
 IMAGES = exit_networks.images(200)
 THRESHOLDS = (0.7, 0.5)
@@ -144,6 +145,19 @@ def assert_taken_on(device: Device, bundle: Bundle, inputs: Array) -> None:
     assert set(left) == {*(each.name for each in exits), _exits.END}
 
 
+def assert_timed_on_many_inputs(device: Device, bundle: Bundle, model: Model) -> None:
+    """The figure is the mean of inputs that cost more and less; the report is told where they left."""
+    evidence = Evidence(model=model, baseline=model, evaluation=Samples(inputs={"x": IMAGES[:12]}))
+
+    counted = next(m for m in latency.read(device, bundle, evidence).metrics if m.metric == "latency_instructions")
+
+    assert len(counted.samples) == 12
+    assert counted.value == pytest.approx(np.mean(counted.samples))
+    assert max(counted.samples) > 2 * min(counted.samples)
+    assert counted.conditions["input"] == "12 of 12 samples to score, evenly spread; the value is their mean"
+    assert re.fullmatch(r"y [\d.]+%, leave1 [\d.]+%, the end [\d.]+%", counted.conditions["they left at"])
+
+
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_a_cortex_m4_takes_the_exits(precision: Precision, tmp_path: Path) -> None:
     model = network(tmp_path, precision)
@@ -154,6 +168,7 @@ def test_a_cortex_m4_takes_the_exits(precision: Precision, tmp_path: Path) -> No
     with connect("mps2-an386") as device:
         device.install(bundle)  # compares the test vectors
         assert_taken_on(device, bundle, IMAGES[:24])
+        assert_timed_on_many_inputs(device, bundle, model)
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
