@@ -221,6 +221,39 @@ def test_a_model_that_computes_other_bytes_is_taken_back(
     assert slot_boards.serve(board, runs)[0] == new
 
 
+def test_a_model_that_was_left_on_trial_is_taken_back_by_the_next_one(
+    runs: SlotRuns, board: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def leave(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with slot_boards.board(board) as device:
+        device.join()
+        monkeypatch.setattr(Device, "adopt", leave)
+        with pytest.raises(KeyboardInterrupt):
+            _slot_update.install(device, runs.all[1].bundle(), runs.signer)
+        monkeypatch.undo()
+        assert _slot_update.read_info(device).on_trial
+        _slot_update.install(device, runs.all[2].bundle(), runs.signer)
+    assert "another model was left on trial, and is taken back" in caplog.text
+    assert slot_boards.serve(board, runs) == (runs.all[2].bundle().manifest.build_id, SlotState.CONFIRMED)
+
+
+def test_a_deployment_that_was_left_on_trial_goes_on(
+    runs: SlotRuns, board: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = runs.all[1].bundle()
+    with slot_boards.board(board) as device:
+        device.join()
+        monkeypatch.setattr(_slot_update, "_prove", lambda *_: None)
+        _slot_update.install(device, bundle, runs.signer)
+        monkeypatch.undo()
+        before = memory_of(board)
+        assert _slot_update.install(device, bundle, runs.signer) == Installed(slot="a", sequence=1)
+    assert memory_of(board) != before
+    assert slot_boards.serve(board, runs) == (bundle.manifest.build_id, SlotState.CONFIRMED)
+
+
 def test_a_model_that_faults_when_it_starts_is_left(runs: SlotRuns, board: Path, tmp_path: Path) -> None:
     old, bundle = runs.all[0].bundle().manifest.build_id, with_fault(runs.all[1].bundle(), tmp_path / "faulty")
     with slot_boards.board(board) as device:
