@@ -82,6 +82,8 @@ static void expect_good_start(void) {
     ++report.starts;
     slot_host_expect(is_old(running) || is_new(running) || may_be_none || may_be_older, "neither old nor new starts");
     slot_host_expect(!report.is_done || is_wanted, "what was done is undone");
+    const bool is_asked = report.is_confirm_asked || current == SCENARIO_REVERT || !is_new(running);
+    slot_host_expect(is_asked || !edgert_marks_say_confirmed(edgert_slot_running()), "nobody confirmed it");
     slot_host_expect(on_trial == EDGERT_SLOT_NONE || edgert_slot_running() != on_trial, "a trial is repeated");
 }
 
@@ -135,6 +137,7 @@ static edgert_status give_up_trial(edgert_status status) {
 static edgert_status step_to_new(void) {
     on_trial = EDGERT_SLOT_NONE;
     if (is_new(running)) {
+        report.is_confirm_asked = true;
         const edgert_status status = edgert_slot_confirm();
         report.is_done = status == EDGERT_STATUS_OK;
         return report.is_done ? status : give_up_trial(status);

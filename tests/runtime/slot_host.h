@@ -42,7 +42,8 @@ typedef struct {
     uint32_t violations;
     const char *violation; /* the last one */
     bool is_done;          /* the device said that the update or the revert is done */
-    uint32_t complaints;   /* how often the device reported a failure */
+    bool is_confirm_asked;
+    uint32_t complaints; /* how often the device reported a failure */
 } slot_report;
 
 extern slot_report report;

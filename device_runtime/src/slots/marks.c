@@ -9,6 +9,9 @@
 #define TAG 0x6B72616Du
 #define ERASED 0xFFu
 
+/* Of the 128 bits that a mark clears. That more of them read as cleared by chance once happens in one of 65,536 cuts at most. */
+#define FEW_BITS 16u
+
 _Static_assert(EDGERT_SLOT_MARK_BYTES == 8u * 4u, "tag, number, and their complements, twice");
 _Static_assert(EDGERT_SLOT_MARK_BYTES % EDGERT_LARGEST_WRITE_UNIT == 0u, "no two marks share a unit");
 
@@ -59,10 +62,35 @@ bool edgert_mark_write(uint32_t slot, edgert_mark mark, uint32_t sequence) {
     return edgert_mark_is_blank(slot, mark) && edgert_flash_write_checked(address_of(slot, mark), bytes, sizeof bytes);
 }
 
+static uint32_t ones_of(uint8_t byte) {
+    uint32_t ones = 0u;
+    for (uint32_t bit = 0u; bit < 8u; ++bit) {
+        ones += (uint32_t)byte >> bit & 1u;
+    }
+    return ones;
+}
+
+/* Whether all but a few bits of the mark are written, and no others: so reads one that read whole before and comes and goes. What a
+ * torn erase leaves does not. */
+static bool nearly_stands(uint32_t slot, edgert_mark mark) {
+    uint8_t whole[EDGERT_SLOT_MARK_BYTES];
+    uint8_t bytes[EDGERT_SLOT_MARK_BYTES];
+    const uint32_t sequence = edgert_marks_sequence(slot);
+    uint32_t missing = 0u;
+    uint32_t wrong = 0u;
+    make(whole, mark, sequence);
+    edgert_flash_read(address_of(slot, mark), bytes, sizeof bytes);
+    for (uint32_t i = 0u; i < sizeof bytes; ++i) {
+        missing += ones_of((uint8_t)(bytes[i] & ~whole[i]));
+        wrong += ones_of((uint8_t)(whole[i] & ~bytes[i]));
+    }
+    return sequence != 0u && missing <= FEW_BITS && wrong == 0u;
+}
+
 /* Behind a seal the mark need not be whole any more; but a seal alone, of which a single bit may decay, confirms nothing. */
 bool edgert_marks_say_confirmed(uint32_t slot) {
-    return edgert_mark_is_set(slot, EDGERT_MARK_CONFIRMED) || (!edgert_mark_is_blank(slot, EDGERT_MARK_CONFIRMED) &&
-                                                               !edgert_mark_is_blank(slot, EDGERT_MARK_CONFIRMED_SEAL));
+    return edgert_mark_is_set(slot, EDGERT_MARK_CONFIRMED) ||
+           (nearly_stands(slot, EDGERT_MARK_CONFIRMED) && !edgert_mark_is_blank(slot, EDGERT_MARK_CONFIRMED_SEAL));
 }
 
 bool edgert_marks_say_rejected(uint32_t slot) {
