@@ -145,7 +145,9 @@ def test_the_report_shows_how_many_wake_words_were_right_before_and_after(
     (tmp_path / "pruned.toml").write_text(text.replace("[[steps]]", f"{pruning}\n[[steps]]", 1))
     run = tmp_path / "run"
 
-    done = edgecompress("run", tmp_path / "pruned.toml", "-t", BOARD, "-o", run, "--no-step-figures", "--json")
+    done = edgecompress(
+        "run", tmp_path / "pruned.toml", "-t", BOARD, "-o", run, "--no-step-figures", "--repeat", "3", "--json"
+    )
 
     found = json.loads(done.stdout)["candidates"][0]
     scores = {each["method"]: m for each in found["effects"] for m in each["metrics"] if m["metric"] == "accuracy"}
