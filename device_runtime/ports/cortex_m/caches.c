@@ -8,6 +8,7 @@
 #define CSSELR EDGERT_REGISTER(0xE000ED84u)
 #define ICIALLU EDGERT_REGISTER(0xE000EF50u)
 #define DCISW EDGERT_REGISTER(0xE000EF60u)
+#define DCCSW EDGERT_REGISTER(0xE000EF6Cu)
 
 #define CCR_DATA (1u << 16)
 #define CCR_INSTRUCTIONS (1u << 17)
@@ -20,7 +21,8 @@ static void barrier(void) {
     __asm__ volatile("dsb\n isb" ::: "memory");
 }
 
-static void empty_data_cache(void) {
+/* Write every set and way of the data cache into a register that does something to that line. */
+static void for_all_lines(volatile uint32_t *operation) {
     CSSELR = SELECT_DATA;
     barrier();
     const uint32_t size = CCSIDR;
@@ -28,16 +30,21 @@ static void empty_data_cache(void) {
     const uint32_t last_way = (size >> 3) & 0x3FFu;
     for (uint32_t set = 0u; set <= last_set; ++set) {
         for (uint32_t way = 0u; way <= last_way; ++way) {
-            DCISW = set << SET_SHIFT | way << WAY_SHIFT;
+            *operation = set << SET_SHIFT | way << WAY_SHIFT;
         }
     }
+    barrier();
 }
 
 void edgert_caches_start(void) {
     barrier();
     ICIALLU = 0u;
-    empty_data_cache();
-    barrier();
+    for_all_lines(&DCISW);
     CCR |= CCR_INSTRUCTIONS | CCR_DATA;
     barrier();
+}
+
+void edgert_caches_clean(void) {
+    barrier();
+    for_all_lines(&DCCSW);
 }

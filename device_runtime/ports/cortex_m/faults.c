@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "caches.h"
 #include "devices.h"
 #include "fault.h"
 #include "port.h"
@@ -155,7 +156,12 @@ static void record_and_reset(void) {
     edgert_port_reset();
 }
 
+/* That of caches.c takes its place where the core has caches. */
+__attribute__((weak)) void edgert_caches_clean(void) {
+}
+
 _Noreturn void edgert_port_reset(void) {
+    edgert_caches_clean();
     __asm__ volatile("dsb" ::: "memory");
     EDGERT_REGISTER(AIRCR) = AIRCR_RESET_REQUEST;
     for (;;) {

@@ -11,6 +11,7 @@ from elftools.elf.elffile import ELFFile
 from edgecompress.core import target as targets
 from edgecompress.core.bundle import Bundle
 
+CACHED = ("nucleo-f746zg", "nucleo-h7a3zi")
 BUILT = tuple(name for name in targets.names() if targets.load(name).link == "serial")
 VECTORS = struct.Struct("<II")
 
@@ -41,6 +42,15 @@ def test_the_vector_table_lies_first_in_flash_and_its_stack_in_ram(
     assert stack_top == memory.ram.end
     assert start == entry | 1
     assert memory.flash.origin < entry < memory.flash.end
+
+
+@pytest.mark.parametrize("name", CACHED)
+def test_a_board_with_a_data_cache_writes_it_back_before_it_resets(
+    name: str, toy_bundle: Callable[..., Bundle]
+) -> None:
+    with toy_bundle(name).program.open("rb") as file:
+        (clean,) = ELFFile(file).get_section_by_name(".symtab").get_symbol_by_name("edgert_caches_clean")
+    assert clean["st_info"]["bind"] == "STB_GLOBAL"  # that of caches.c: the one that does nothing is weak
 
 
 @pytest.mark.parametrize("name", BUILT)
