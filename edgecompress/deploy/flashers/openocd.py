@@ -6,15 +6,19 @@ config = "interface/stlink.cfg target/stm32l4x.cfg"    # what it is given after 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgecompress.core import flash_tools, toml_file
+from edgecompress.core.errors import UsageError
 from edgecompress.core.target import Region, Target
 from edgecompress.core.values import FileValue
 from edgecompress.deploy import _usb_devices
 from edgecompress.deploy._flash_program import ProgramFlasher, Words
 from edgecompress.deploy.flashers import Flasher, FlashOptions
+
+_PLAIN = re.compile(r"[0-9A-Za-z_.:-]+")
 
 
 class Options(FileValue):
@@ -54,7 +58,17 @@ def connect(target: Target, address: str | None, *, options: FlashOptions) -> Fl
     serial_number = _usb_devices.choose(_usb_devices.PROBES, target, address).serial_number
     words: list[str | Path] = [program]
     if serial_number is not None:
-        words += ["-c", f"adapter serial {serial_number}"]
+        words += ["-c", f"adapter serial {_checked(serial_number)}"]
     for file in table.config.split():
         words += ["-f", file]
     return ProgramFlasher(OpenOcd(start=words), target, serial_number, options)
+
+
+def _checked(serial_number: str) -> str:
+    """Return the number: a device may call itself anything, and OpenOCD executes what it is given (Tcl)."""
+    if _PLAIN.fullmatch(serial_number) is None:
+        raise UsageError(
+            f"the probe's USB serial number {serial_number!r} has characters that OpenOCD would execute",
+            hint="another --flasher takes it",
+        )
+    return serial_number
