@@ -50,6 +50,8 @@ def flash(bundle: Bundle, target: Target, connect: Connect, console: str | None,
     written, when bundle, profile and chip do not belong together; TransferError when the flash holds something else
     afterwards; UnreachableError when the tool or the board does not answer; UsageError when no console is known.
     """
+    if console is not None:
+        _console.check(console)
     _chip_identity.check_bundle(bundle.manifest, target)
     image = _firmware_image.read(bundle.program, target)
     needs = _instruction_set.read(bundle.program)

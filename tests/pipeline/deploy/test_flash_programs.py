@@ -287,3 +287,25 @@ def test_the_probes_own_serial_port_is_the_console(bench: Bench) -> None:
     flasher = bench.connect()
     assert flasher.console() == f"serial://usb:{bench.case.usb[1]}"
     flasher.close()
+
+
+@pytest.mark.parametrize("bench", ["openocd"], indirect=True)
+def test_a_serial_number_that_openocd_would_execute_is_refused(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usb_id, _, product = bench.case.usb
+    plug_in(monkeypatch, tmp_path / "named", [(usb_id, "[exec id]", product)])
+    with pytest.raises(UsageError) as caught:
+        plugins.find("deploy.flashers", "openocd", where="test").connect(bench.target, None, options=FlashOptions())
+    assert caught.value.message == (
+        "the probe's USB serial number '[exec id]' has characters that OpenOCD would execute"
+    )
+    assert bench.calls == []
+
+
+@pytest.mark.parametrize("bench", ["openocd"], indirect=True)
+def test_a_console_that_is_none_is_refused_before_the_tool_is_called(bench: Bench, bundle: Bundle) -> None:
+    with pytest.raises(UsageError) as caught:
+        _flashing.flash(bundle, bench.target, bench.connect, "/dev/ttyACM0", no_progress)
+    assert caught.value.message == "'/dev/ttyACM0' is no console"
+    assert bench.calls == []
