@@ -7,13 +7,13 @@ A module of this folder has
 which finds the one device that `address` names and connects to it, without changing anything there. The address is
 what follows `NAME://` in `--device`: a probe's or board's USB serial number, `host:port` of a debug server, a mounted
 drive. None means: the only one there is. It raises MissingToolError when the tool is not installed, UnreachableError
-when there is no such device or it does not answer, WrongDeviceError when several answer to the address: two equal
-boards are never guessed between. What the tool must be told about a target stands in `target.probe[NAME]`; the module
+when there is no such device or it does not answer, UsageError when several answer to the address: two equal boards are
+never guessed between. What the tool must be told about a target stands in `target.probe[NAME]`; the module
 parses it by `toml_file.parse` into an `Options` of its own, so that an unknown key is an error.
 
 deploy/_flashing.py is the one sequence that calls a flasher:
 
-    identify -> (image against profile and chip) -> read_back -> write -> read_back or matches -> reset -> hello
+    identify -> (image against profile and chip) -> write -> read_back or matches -> reset -> hello
 
 No method erases or writes before `write`; none waits without a deadline. Outside programs run through core/tools.run.
 """
