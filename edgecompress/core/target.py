@@ -237,8 +237,23 @@ class Target(FileValue):
                 f"the target {self.name} has no slots",
                 hint="its profile needs a [slots] table: regions a, b and ram, sector_bytes, write_bytes",
             )
+        for what, whole, parts in (
+            ("flash", self.memory.flash, (self.slots.a, self.slots.b)),
+            ("RAM", self.memory.ram, (self.slots.ram,)),
+        ):
+            self._refuse_slots_that_leave_nothing(what, whole, parts)
         flash = self.memory.flash.before(self.slots.a, self.slots.b)
         return self.model_copy(update={"memory": Memory(flash=flash, ram=self.memory.ram.before(self.slots.ram))})
+
+    def _refuse_slots_that_leave_nothing(self, what: str, whole: Region, parts: tuple[Region, ...]) -> None:
+        """Raise ConfigError when the slots take the memory's beginning, or pass its end."""
+        for part in parts:
+            if part.overlaps(whole) and not whole.origin < part.origin < part.end <= whole.end:
+                raise ConfigError(
+                    f"{self.name}: [slots] takes {part.origin:#010x} to {part.end - 1:#010x} of the {what}, which is "
+                    f"{whole.origin:#010x} to {whole.end - 1:#010x}",
+                    hint=f"the firmware begins where the {what} begins: slots lie behind it, and end within",
+                )
 
 
 def folder() -> Path:

@@ -45,6 +45,22 @@ def test_a_target_without_slots_says_what_is_missing() -> None:
 
 
 @pytest.mark.parametrize(
+    ("origin", "length", "said"),
+    [
+        (0x2000_0000, 0x1000, "takes 0x20000000 to 0x20000fff"),
+        (0x2000_3000, 0x2000, "takes 0x20003000 to 0x20004fff"),
+    ],
+)
+def test_slots_that_leave_the_firmware_no_ram_or_pass_its_end_are_refused(origin: int, length: int, said: str) -> None:
+    board = targets.load("microbit")
+    assert board.slots is not None
+    wrong = board.slots.model_copy(update={"ram": Region(origin=origin, length=length)})
+    with pytest.raises(ConfigError) as caught:
+        board.model_copy(update={"slots": wrong}).with_slots()
+    assert caught.value.message == f"microbit: [slots] {said} of the RAM, which is 0x20000000 to 0x20003fff"
+
+
+@pytest.mark.parametrize(
     ("changes", "complaint"),
     [
         ({"a": Region(origin=0x4200, length=0x2000)}, "slot a does not begin and end at a sector of 1,024 bytes"),
