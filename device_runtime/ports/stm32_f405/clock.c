@@ -1,4 +1,4 @@
-/* 168 MHz from the internal oscillator (RM0090, 6.3: RCC; 3.9: FLASH; 5.4: PWR). */
+/* 168 MHz from the internal oscillator (RM0090, 7.3: RCC; 3.9: FLASH; 5.4: PWR). */
 #include "../stm32/clock.h"
 
 #include "../cortex_m/devices.h"
