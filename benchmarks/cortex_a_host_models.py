@@ -71,7 +71,7 @@ def make_environment() -> Path:
 
 def load_model(network: str, precision: Precision, folder: Path) -> Model:
     """Load a network as our compiler gets it."""
-    return load.load(NETWORKS[network], precision, folder)
+    return load.load(NETWORKS[network], "int8" if precision == "int8" else "float32", folder)
 
 
 def write(model: Model, network: str, precision: Precision, folder: Path, python: Path) -> PeerFiles:
