@@ -296,9 +296,10 @@ def test_a_folder_that_holds_something_is_kept(bundle: Bundle, tmp_path: Path) -
         exporting.export(bundle.folder, "make", tmp_path / "mine")
     assert caught.value.message == f"{tmp_path / 'mine'} is not empty"
     assert caught.value.hint == "choose another folder with -o, or replace an earlier export by --force"
-    with pytest.raises(StorageError, match=r"holds something else \(thesis\.txt\)"):
+    (tmp_path / "mine" / "README.md").write_text("# My thesis\n")
+    with pytest.raises(StorageError, match="mine is no earlier export and is not replaced"):
         exporting.export(bundle.folder, "make", tmp_path / "mine", force=True)
-    assert [path.name for path in tmp_path.rglob("*")] == ["mine", "thesis.txt"]
+    assert {path.name for path in tmp_path.rglob("*")} == {"mine", "thesis.txt", "README.md"}
 
 
 def test_force_replaces_an_earlier_export_whole(bundle: Bundle, tmp_path: Path) -> None:
