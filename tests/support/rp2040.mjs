@@ -1,13 +1,13 @@
-// A Raspberry Pi Pico by rp2040js, with UF2 files in its flash; UART 0 is stdin and stdout.
+// A Raspberry Pi Pico by rp2040js, with UF2 files in its flash; UART 0, or the serial line over USB, is stdin and stdout.
 //
-//     node rp2040.mjs FOLDER_OF_RP2040JS FILE.uf2
+//     node rp2040.mjs FOLDER_OF_RP2040JS FILE.uf2 [uart|usb]
 //
 // The package has no boot ROM, so a stub of our own stands in: it enters the second stage where it lies in flash.
 import { readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 
-const [packageFolder, file] = process.argv.slice(2);
-const { RP2040, Simulator } = await import(pathToFileURL(`${packageFolder}/dist/esm/index.js`).href);
+const [packageFolder, file, line = 'uart'] = process.argv.slice(2);
+const { ConsoleLogger, LogLevel, Simulator, USBCDC } = await import(pathToFileURL(`${packageFolder}/dist/esm/index.js`).href);
 
 const FLASH = 0x10000000;
 const STACK_TOP = 0x20042000;
@@ -17,6 +17,7 @@ const MAGIC = 0x0a324655;
 
 const simulator = new Simulator();
 const pico = simulator.rp2040;
+pico.logger = new ConsoleLogger(LogLevel.Warn); // what is not a warning would go to stdout
 
 const rom = new Uint32Array(4096);
 rom[0] = STACK_TOP;
@@ -33,9 +34,16 @@ for (let at = 0; at < blocks.length; at += BLOCK_BYTES) {
   pico.flash.set(blocks.subarray(at + 32, at + 32 + bytes), address - FLASH);
 }
 
-// With PRIMASK set an interrupt ends WFI and no handler runs (Armv6-M Architecture Reference Manual, B1.5.18); rp2040js would
-// enter the handler.
+// With PRIMASK set an interrupt ends WFI, at once when it was pending before, and no handler runs (Armv6-M Architecture
+// Reference Manual, B1.5.18); rp2040js would enter the handler, and wait for the next interrupt.
 const core = pico.core;
+let waits = false;
+Object.defineProperty(core, 'waiting', {
+  get: () => waits,
+  set: (value) => {
+    waits = value && (core.pendingInterrupts & core.enabledInterrupts) === 0;
+  },
+});
 const check = core.checkForInterrupts.bind(core);
 core.checkForInterrupts = () => {
   if (!core.PM || core.pendingNMI) return check();
@@ -46,11 +54,30 @@ core.SP = STACK_TOP;
 core.PC = STUB;
 
 const waiting = [];
-const uart = pico.uart[0];
-const feed = () => {
-  while (waiting.length > 0 && !uart.rxFIFO.full) uart.feedByte(waiting.shift());
+const send = (bytes) => process.stdout.write(Buffer.from(bytes));
+
+const overUart = () => {
+  const uart = pico.uart[0];
+  uart.onByte = (byte) => send([byte]);
+  return () => {
+    while (waiting.length > 0 && !uart.rxFIFO.full) uart.feedByte(waiting.shift());
+  };
 };
-uart.onByte = (byte) => process.stdout.write(Buffer.from([byte]));
+
+// The host of rp2040js enumerates the device; it answers whoever waits for data at once, if need be with an empty packet.
+const overUsb = () => {
+  const host = new USBCDC(pico.usbCtrl);
+  let connected = false;
+  host.onDeviceConnected = () => {
+    connected = true;
+  };
+  host.onSerialData = send;
+  return () => {
+    while (connected && waiting.length > 0 && !host.txFIFO.full) host.sendSerialByte(waiting.shift());
+  };
+};
+
+const feed = line === 'usb' ? overUsb() : overUart();
 process.stdin.on('data', (bytes) => {
   waiting.push(...bytes);
   feed();

@@ -33,14 +33,15 @@ class EmulatedPico:
     instructions_per_tick: float | None = None
     board: Board | None = None
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, line: str) -> None:
         self._file = folder / "firmware.uf2"
+        self._line = line
         self._child: Child | None = None
 
     def start(self, bundle: Bundle, progress: Progress) -> Child:
         image = _firmware_image.read(bundle.program, targets.load(NAME))
         self._file.write_bytes(uf2.encode(image.flat(), uf2.FAMILIES["rp2040"].number))
-        command = [NODE, EMULATOR, PACKAGE, self._file]
+        command = [NODE, EMULATOR, PACKAGE, self._file, self._line]
         self._child = Child(command, name="rp2040js", stdout_is_stream=True)
         return self._child
 
@@ -53,10 +54,10 @@ class EmulatedPico:
             self._child = None
 
 
-@pytest.fixture
-def pico(tmp_path: Path) -> Iterator[Device]:
+@pytest.fixture(params=["uart", "usb"])
+def pico(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Device]:
     assert PACKAGE.is_dir(), "rp2040js is not installed: tools/install.sh test does it"
-    with Device(EmulatedPico(tmp_path), targets.load(NAME)) as device:
+    with Device(EmulatedPico(tmp_path, request.param), targets.load(NAME)) as device:
         yield device
 
 
@@ -76,7 +77,7 @@ def test_the_second_boot_stage_ends_in_its_checksum(toy_bundle: Callable[..., Bu
     assert int.from_bytes(stage[-4:], "little") == crc_32_mpeg_2(stage[:-4])
 
 
-def test_a_firmware_file_reproduces_its_vectors_on_an_emulated_pico(
+def test_a_firmware_file_reproduces_its_vectors_on_an_emulated_pico_over_either_line(
     pico: Device, toy_bundle: Callable[..., Bundle]
 ) -> None:
     pico.install(toy_bundle(NAME))
