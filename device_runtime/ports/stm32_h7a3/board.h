@@ -1,4 +1,4 @@
-/* Nucleo-H7A3ZI-Q (STM32H7A3, Cortex-M7): RM0455, 2.3 (memory map), 8.7 (RCC), 19.1 (interrupts); UM2407: the probe's virtual
+/* Nucleo-H7A3ZI-Q (STM32H7A3, Cortex-M7): RM0455, 2.3 (memory map), 8.7 (RCC), 19.1 (interrupts); UM2408: the probe's virtual
  * COM port is USART3 on PD8, PD9. */
 #ifndef BOARD_H
 #define BOARD_H

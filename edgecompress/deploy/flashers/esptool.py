@@ -1,7 +1,8 @@
 """esptool 5: Espressif chips over their serial port (docs.espressif.com/projects/esptool).
 
 The address is the serial port's, as of the link: `usb:SERIALNUMBER` or a path. What is written lies in the SPI flash
-from 0 on, so segments are flash offsets. No shipped target is such a chip; a profile of your own may be.
+from 0 on, so segments are flash offsets. The runtime has no port for such a chip yet, and deploy/_flashing.py takes Arm
+code only: this is the tool's half.
 
     [probe.esptool]
     chip = "esp32s3"    # as `esptool --chip` takes it; another chip is refused by esptool itself
