@@ -1,10 +1,14 @@
 // A Raspberry Pi Pico by rp2040js, with UF2 files in its flash; UART 0, or the serial line over USB, is stdin and stdout.
 //
-//     node rp2040.mjs FOLDER_OF_RP2040JS FILE.uf2 [uart|usb]
+//     node rp2040.mjs FOLDER_OF_RP2040JS FILE.uf2 [uart|usb|deaf|requests]
+//
+// deaf: a host on USB asks once and fetches no answer; UART 0 is stdin and stdout. requests: rp2040_requests.mjs.
 //
 // The package has no boot ROM, so a stub of our own stands in: it enters the second stage where it lies in flash.
 import { readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
+
+import { ask } from './rp2040_requests.mjs';
 
 const [packageFolder, file, line = 'uart'] = process.argv.slice(2);
 const { ConsoleLogger, LogLevel, Simulator, USBCDC } = await import(pathToFileURL(`${packageFolder}/dist/esm/index.js`).href);
@@ -14,6 +18,7 @@ const STACK_TOP = 0x20042000;
 const STUB = 8;
 const BLOCK_BYTES = 512;
 const MAGIC = 0x0a324655;
+const HELLO = [0, 2, 1, 2, 1, 1, 1, 5, 99, 21, 34, 194, 0]; // docs/protocol.md: a hello of sequence number 1
 
 const simulator = new Simulator();
 const pico = simulator.rp2040;
@@ -77,11 +82,29 @@ const overUsb = () => {
   };
 };
 
-const feed = line === 'usb' ? overUsb() : overUart();
-process.stdin.on('data', (bytes) => {
-  waiting.push(...bytes);
-  feed();
-});
-process.stdin.on('end', () => process.exit(0));
-setInterval(feed, 1);
+// Packets towards the host stay where they are, the first of them included.
+const beingDeaf = () => {
+  const usb = pico.usbCtrl;
+  const ready = usb.indicateBufferReady.bind(usb);
+  const host = new USBCDC(usb);
+  usb.indicateBufferReady = (endpoint, out) => {
+    if (out || endpoint !== host.inEndpoint) ready(endpoint, out);
+  };
+  host.onDeviceConnected = () => {
+    for (const byte of HELLO) host.sendSerialByte(byte);
+  };
+};
+
+const serve = (feed) => {
+  process.stdin.on('data', (bytes) => {
+    waiting.push(...bytes);
+    feed();
+  });
+  process.stdin.on('end', () => process.exit(0));
+  setInterval(feed, 1);
+};
+
+if (line === 'deaf') beingDeaf();
+if (line === 'requests') ask(pico.usbCtrl);
+else serve(line === 'usb' ? overUsb() : overUart());
 simulator.execute();

@@ -4,7 +4,8 @@
 #include "usb_control.h"
 #include "usb_data.h"
 
-#define SECONDS_TO_FETCH 1u
+/* A host that listens asks for packets every millisecond. */
+#define WAITS_A_SECOND 4u
 
 /* The host left a packet where it was: nobody waits for it again until it fetches that packet. */
 static bool host_is_deaf;
@@ -47,7 +48,7 @@ bool usb_take(uint8_t *byte) {
 
 static void wait_for_host(void) {
     const uint64_t start = edgert_port_ticks();
-    const uint64_t longest = SECONDS_TO_FETCH * edgert_port_ticks_per_second();
+    const uint64_t longest = edgert_port_ticks_per_second() / WAITS_A_SECOND;
     while (usb_data_is_open() && !usb_data_has_room()) {
         usb_poll();
         if (edgert_port_ticks() - start > longest) {

@@ -15,7 +15,7 @@ void usb_poll(void);
 bool usb_take(uint8_t *byte);
 
 /* Send bytes; a zero byte, which ends every frame, sends what was collected and waits until the host has fetched it. A host
- * that fetches nothing for a second loses what is sent until it does. */
+ * that fetches nothing for a quarter of a second loses what is sent until it does. */
 void usb_write(const uint8_t *bytes, uint32_t count);
 
 #endif
