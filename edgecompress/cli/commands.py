@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -17,14 +16,14 @@ from edgecompress.cli.export import export_command
 from edgecompress.cli.flash import flash
 from edgecompress.cli.keys import ask_passphrase, keys_group
 from edgecompress.cli.methods import methods_group
+from edgecompress.cli.printing import print_judged, print_report, print_stage
 from edgecompress.cli.targets import targets_group
-from edgecompress.core.errors import EdgecompressError, UsageError
+from edgecompress.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgecompress.core.report import Report
     from edgecompress.core.run_folder import Run
     from edgecompress.core.target import Arithmetic
-    from edgecompress.core.values import FileValue, Optimize
+    from edgecompress.core.values import Optimize
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -176,7 +175,7 @@ def run(
             tuned=tuned,
             slot_key=_slot_key(slot_key),
         )
-    _print_report(report, folder, as_json)
+    print_report(report, folder, as_json)
 
 
 @group.command()
@@ -200,7 +199,7 @@ def compress(source: Path, folder: Path, target_name: str | None, steps: tuple[s
     more_steps = [recipe.step(text) for text in steps]
     with _display() as display:
         done = pipeline.compress(source, folder, display, chosen, more_steps)
-    _print_stage(done, "compress", folder / "model", as_json)
+    print_stage(done, "compress", folder / "model", as_json)
 
 
 @group.command("compile")
@@ -239,7 +238,7 @@ def compile_command(
         opened = _open(run_folder, display)
         ways = pipeline.tune(opened, chosen, _choice(device, ""), optimize) if tuned else None
         pipeline.compile_network(opened, chosen, optimize, ways, _slot_key(slot_key))
-    _print_stage(opened, "compile", run_folder / "bundle", as_json)
+    print_stage(opened, "compile", run_folder / "bundle", as_json)
 
 
 @group.command()
@@ -281,7 +280,7 @@ def deploy(
             from edgecompress.pipeline import slots
 
             slots.deploy(opened, _choice(device, emulator_args), key, lambda: ask_passphrase(key))
-    _print_stage(opened, "deploy", run_folder / "deployment.json", as_json)
+    print_stage(opened, "deploy", run_folder / "deployment.json", as_json)
 
 
 @group.command()
@@ -302,7 +301,7 @@ def profile(run_folder: Path, device: str | None, emulator_args: str, repeat: in
     with _display() as display:
         opened = _open(run_folder, display)
         pipeline.profile(opened, _choice(device, emulator_args), repeat)
-    _print_stage(opened, "profile", run_folder / "measurements.json", as_json)
+    print_stage(opened, "profile", run_folder / "measurements.json", as_json)
 
 
 @group.command("report")
@@ -319,7 +318,7 @@ def report_command(run_folder: Path, as_json: bool) -> None:
 
     with _display() as display:
         report = pipeline.report(_open(run_folder, display))
-    _print_report(report, run_folder, as_json)
+    print_report(report, run_folder, as_json)
 
 
 @group.command()
@@ -343,7 +342,7 @@ def check(
 
     fit = pipeline.check(source, target.load(target_name).computing_in(arithmetic), optimize, slots=slots)
     if as_json:
-        _print_judged(fit, fit.raise_if_too_big)
+        print_judged(fit, fit.raise_if_too_big)
         return
     from edgecompress.cli.tables import print_fit
 
@@ -388,34 +387,3 @@ def _choice(device: str | None, emulator_args: str) -> Any:
     except ValueError as error:
         raise UsageError(f"--emulator-args {emulator_args!r} cannot be split into words: {error}") from error
     return DeviceChoice(address=device, emulator_args=tuple(words))
-
-
-def _print_stage(done: Run, stage: str, result: Path, as_json: bool) -> None:
-    if as_json:
-        record = done.record.stages[stage]
-        click.echo(json.dumps({"stage": stage, "result": str(result), "key": record.key, "seconds": record.seconds}))
-    else:
-        click.echo(result)
-
-
-def _print_report(report: Report, folder: Path, as_json: bool) -> None:
-    """Print the figures, then fail when a limit of the recipe was missed."""
-    from edgecompress import pipeline
-
-    if as_json:
-        _print_judged(report, lambda: pipeline.raise_if_limits_missed(report))
-        return
-    from edgecompress.cli.tables import print_summary
-
-    print_summary(report, folder)
-    pipeline.raise_if_limits_missed(report)
-
-
-def _print_judged(value: FileValue, judge: Callable[[], None]) -> None:
-    """Print a value as one JSON object. An error that `judge` raises takes the value along, into the same object."""
-    try:
-        judge()
-    except EdgecompressError as error:
-        error.figures = value.model_dump(mode="json")
-        raise
-    click.echo(value.model_dump_json())
