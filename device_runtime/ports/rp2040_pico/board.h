@@ -11,7 +11,7 @@
 #define BOARD_USB 0x50110000u
 #define BOARD_USB_INTERRUPT 5u
 
-/* What the host sees (docs/decisions.md says why these numbers); a product of one's own needs its own. */
+/* What the host sees; docs/decisions.md says why these numbers. */
 #define BOARD_USB_VENDOR 0x2E8Au
 #define BOARD_USB_PRODUCT 0x000Au
 #define BOARD_NAME "Raspberry Pi Pico"

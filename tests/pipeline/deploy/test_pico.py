@@ -48,7 +48,7 @@ class EmulatedPico:
 
     def start(self, bundle: Bundle, progress: Progress) -> Child:
         write_firmware(bundle, self._file)
-        command = [NODE, EMULATOR, PACKAGE, self._file, self._line]
+        command: list[str | Path] = [NODE, EMULATOR, PACKAGE, self._file, self._line]
         self._child = Child(command, name="rp2040js", stdout_is_stream=True)
         return self._child
 
