@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich_click as click
+
+from edgecompress.cli.printing import print_judged
 
 if TYPE_CHECKING:
     from edgecompress.core.flash_record import FlashRecord
@@ -77,18 +78,10 @@ def flash(
     with Display() as display:
         outcome = flashing.flash(folder, target.load(target_name), choice, display, repeat)
     if as_json:
-        _print_json(outcome)
-    else:
-        _print_words(outcome)
-    if outcome.report is not None:
-        from edgecompress import pipeline
-
-        pipeline.raise_if_limits_missed(outcome.report)
-
-
-def _print_json(outcome: Outcome) -> None:
-    report = None if outcome.report is None else outcome.report.model_dump(mode="json")
-    click.echo(json.dumps({"flash": outcome.record.model_dump(mode="json"), "report": report}))
+        print_judged(outcome.figures, outcome.raise_if_limits_missed)
+        return
+    _print_words(outcome)
+    outcome.raise_if_limits_missed()
 
 
 def _print_words(outcome: Outcome) -> None:

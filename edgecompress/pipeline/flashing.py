@@ -12,13 +12,14 @@ from edgecompress import pipeline
 from edgecompress.core import bundle as bundles
 from edgecompress.core import files
 from edgecompress.core.flash_record import ChipRecord, FlashRecord
+from edgecompress.core.report import Report
 from edgecompress.core.run_folder import Observer, Run
+from edgecompress.core.values import FileValue
 from edgecompress.pipeline.device_choice import DeviceChoice
 
 if TYPE_CHECKING:
     from edgecompress.core.bundle import Bundle
     from edgecompress.core.device import Device
-    from edgecompress.core.report import Report
     from edgecompress.core.target import Target
     from edgecompress.deploy._flashing import Flashed
 
@@ -35,6 +36,13 @@ class FlashChoice:
     mass_erase: bool = False
 
 
+class Figures(FileValue):
+    """What --json prints of a flash."""
+
+    flash: FlashRecord
+    report: Report | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What a flash gave: its record and where that was written; the run and its report when there is a run folder."""
@@ -43,6 +51,16 @@ class Outcome:
     record_path: Path
     run_folder: Path | None = None
     report: Report | None = None
+
+    @property
+    def figures(self) -> Figures:
+        """The record and the report as one value."""
+        return Figures(flash=self.record, report=self.report)
+
+    def raise_if_limits_missed(self) -> None:
+        """Raise QualityError when the board was measured and a limit of the recipe was missed."""
+        if self.report is not None:
+            pipeline.raise_if_limits_missed(self.report)
 
 
 @dataclass(frozen=True, kw_only=True)
