@@ -28,7 +28,7 @@
 #define RESET_PADS (1u << 9)
 #define RESET_PLL (1u << 14)
 #define RESET_UART (1u << 26)
-#define IN_USE (RESET_PINS | RESET_PADS | RESET_PLL | RESET_UART)
+#define CLOCKED_BY_CORE (RESET_PINS | RESET_PADS | RESET_PLL)
 
 #define XOSC_1_TO_15_MHZ 0xAA0u
 #define XOSC_ENABLE 0xFAB000u
@@ -74,13 +74,19 @@ static void start_pll(void) {
     }
 }
 
-void rp2_board_start(void) {
-    RESETS_RESET &= ~IN_USE;
-    while ((RESETS_DONE & IN_USE) != IN_USE) {
+static void release(uint32_t blocks) {
+    RESETS_RESET &= ~blocks;
+    while ((RESETS_DONE & blocks) != blocks) {
     }
+}
+
+/* The UART only comes out of reset with its clock running. */
+void rp2_board_start(void) {
+    release(CLOCKED_BY_CORE);
     start_crystal();
     start_pll();
     CLOCK_PERIPHERALS = PERIPHERALS_ENABLE;
+    release(RESET_UART);
     PIN_0_FUNCTION = FUNCTION_UART;
     PIN_1_FUNCTION = FUNCTION_UART;
     PAD_0 = PAD_UART;
