@@ -86,6 +86,10 @@ class Emulator(FileValue):
     kept_memory: Region | None = None
 
 
+LEAST_SECTOR_BYTES = 256
+"""A slot's header lies in one sector, and so do its marks (docs/slots.md)."""
+
+
 class Slots(FileValue):
     """Where networks are installed over the wire: two slots of flash, and the RAM that the one in use may write.
 
@@ -95,7 +99,7 @@ class Slots(FileValue):
     a: Region
     b: Region
     ram: Region
-    sector_bytes: int = Field(gt=0)
+    sector_bytes: int = Field(ge=LEAST_SECTOR_BYTES, multiple_of=32)
     write_bytes: Literal[1, 2, 4, 8, 16, 32]
 
     @model_validator(mode="after")

@@ -67,6 +67,8 @@ def test_slots_that_leave_the_firmware_no_ram_or_pass_its_end_are_refused(origin
         ({"b": Region(origin=0x5000, length=0x2000)}, "the slots overlap"),
         ({"b": Region(origin=0x6000, length=0x1000)}, "the slots must be of one length, at least two sectors"),
         ({"sector_bytes": 0x2000}, "the slots must be of one length, at least two sectors"),
+        ({"sector_bytes": 128}, "Input should be greater than or equal to 256"),
+        ({"sector_bytes": 1000}, "Input should be a multiple of 32"),
         ({"write_bytes": 3}, "Input should be 1, 2, 4, 8, 16 or 32"),
     ],
 )
