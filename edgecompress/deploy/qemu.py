@@ -112,7 +112,7 @@ def connect(target: Target, address: str | None = None, *, emulator_args: tuple[
             hint=f"its emulator can keep no memory in a file; --device qemu:// is a new {target.name} every time",
         )
     if "," in str(Path(address).resolve()):
-        raise UsageError(f"the folder {address!r} has a comma in its name", hint="the emulator takes none")
+        raise UsageError(f"the folder {address!r} has a comma in its path", hint="the emulator takes none")
     return Device(KeptQemuLink(target.emulator, emulator_args, KeptBoard(Path(address), target, memory)), target)
 
 

@@ -232,6 +232,13 @@ def test_only_some_emulators_keep_a_board() -> None:
         connect("mps2-an385", address="board")
 
 
+def test_a_comma_above_the_folder_is_found_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a,b").mkdir()
+    monkeypatch.chdir(tmp_path / "a,b")
+    with pytest.raises(UsageError, match="the folder 'board' has a comma in its path"):
+        connect("mps2-an386", address="board")
+
+
 def test_emulator_arguments_mean_nothing_for_a_process() -> None:
     with pytest.raises(UsageError, match="host is not emulated: --emulator-args means nothing there"):
         connect("host", emulator_args=("-d", "int"))
