@@ -112,6 +112,11 @@ def look_alike(real: Target, meant: Target) -> bool:
     )
 
 
+def test_the_documentation_says_how_many_pairs_there_are() -> None:
+    said = (Path(__file__).parents[3] / "docs" / "flashing.md").read_text()
+    assert f"With {len(BARE)} profiles these are {len(PAIRS)} pairs, three times over." in said
+
+
 def test_every_image_belongs_to_its_own_profile_and_chip(images: dict[str, Path]) -> None:
     for name, target in BARE.items():
         _chip_identity.check_bundle(manifest_of(target), target)
