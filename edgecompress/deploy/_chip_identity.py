@@ -55,6 +55,8 @@ def check_chip(facts: ChipFacts, needs: InstructionSet, target: Target) -> None:
     _check_part(facts, core, target)
     _check_extensions(facts, needs, target)
     if target.chip is not None:
+        if facts.machine is None or target.emulator is None:
+            _check_id_is_there(facts, target.chip)
         _check_family(facts, target.chip)
 
 
@@ -129,6 +131,15 @@ def _check_extensions(facts: ChipFacts, needs: InstructionSet, target: Target) -
     if lacking is not None:
         raise WrongDeviceError(
             f"the firmware for {target.name} uses {lacking}", hint=f"{NOTHING_WRITTEN}; another board is connected"
+        )
+
+
+def _check_id_is_there(facts: ChipFacts, chip: Chip) -> None:
+    """Refuse a chip that can be read (CPUID was) but has nothing where the profile's has its id."""
+    if facts.cpuid is not None and facts.id_word is None and chip.id_address is not None and chip.id_values:
+        raise WrongDeviceError(
+            f"the chip's id cannot be read: a {chip.family} has it at {chip.id_address:#010x}",
+            hint=f"{NOTHING_WRITTEN}; another board is connected",
         )
 
 

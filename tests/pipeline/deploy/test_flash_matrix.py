@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import struct
 import subprocess
@@ -168,6 +169,19 @@ def test_every_chip_of_another_kind_is_refused(images: dict[str, Path]) -> None:
         passed.add((real, meant))
     assert passed == {(real, meant) for real, meant in PAIRS if look_alike(BARE[real], BARE[meant])}
     assert all(BARE[real].chip == BARE[meant].chip is not None for real, meant in passed), "one chip on two boards"
+
+
+def test_a_chip_that_has_nothing_where_the_id_is_expected_is_refused(images: dict[str, Path]) -> None:
+    for real, meant in PAIRS:
+        chip = BARE[meant].chip
+        if chip is None or BARE[real].cpu != BARE[meant].cpu:
+            continue
+        facts = dataclasses.replace(facts_of(BARE[real], BARE[meant]), mvfr0=None, mvfr1=None, id_word=None)
+        with pytest.raises(WrongDeviceError) as caught:
+            _chip_identity.check_chip(facts, _instruction_set.read(images[meant]), BARE[meant])
+        assert caught.value.message == (
+            f"the chip's id cannot be read: a {chip.family} has it at {chip.id_address:#010x}"
+        )
 
 
 def test_a_chip_without_the_code_s_floating_point_or_vectors_is_refused(images: dict[str, Path]) -> None:
