@@ -18,21 +18,23 @@ from edgecompress.deploy.qemu import QemuLink
 from tests.support.noisy_line import flip_bits
 from tests.support.toy_bundles import WIDTH
 
-RATE = 1e-5
+PROMISED_RATE = 1e-5
+"""Up to this bit error rate sessions end right; beyond it they end right or with a clean error."""
+
 LOST = 2e-5
 """The chance of a byte to be lost, and of one to be doubled."""
 
 ALLOWED = 0.001
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 
 
 class FaultyStream:
     """A stream whose bytes are flipped, lost and doubled, both ways."""
 
-    def __init__(self, stream: ByteStream, draw: random.Random) -> None:
+    def __init__(self, stream: ByteStream, draw: random.Random, rate: float) -> None:
         self._stream = stream
         self._draw = draw
-        self._flip = flip_bits(draw, RATE)
+        self._flip = flip_bits(draw, rate)
 
     def read(self, timeout_s: float) -> bytes:
         """Read, damaged."""
@@ -49,13 +51,13 @@ class FaultyStream:
         return self._flip(data)
 
 
-def run(bundle: Bundle, count: int) -> Outcome:
+def run(bundle: Bundle, count: int, rate: float) -> Outcome:
     """Greet, write, run and read back `count` times; say how many were right, and how many ended undefined."""
     emulator = targets.load("mps2-an386").emulator
     assert emulator is not None
     link = QemuLink(emulator, ())
     draw = random.Random(5)
-    stream = FaultyStream(link.start(bundle, no_progress), draw)
+    stream = FaultyStream(link.start(bundle, no_progress), draw, rate)
     session = Session(stream, "mps2-an386")
     right = errors = undefined = 0
     slowest = 0.0
@@ -73,9 +75,10 @@ def run(bundle: Bundle, count: int) -> Outcome:
             undefined += not outcome
     finally:
         link.close()
-    missed = undefined + (errors > ALLOWED * count) * errors + (slowest > PATIENCE_S)
+    too_many = rate <= PROMISED_RATE and errors > ALLOWED * count
+    missed = undefined + (errors if too_many else 0) + (slowest > PATIENCE_S)
     return Outcome(
-        name=f"A5 sessions with QEMU, bit error rate {RATE:g}",
+        name=f"A5 sessions with QEMU, bit error rate {rate:g}",
         cases=count,
         violations=missed,
         detail=f"{right:,} right ({right / count:.2%}), {errors} clean errors, slowest {slowest:.1f} s",

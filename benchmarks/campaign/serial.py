@@ -28,11 +28,17 @@ class Size:
     flipped: int
     byte_step: int
     frame_step: int
-    sessions: int
+    sessions: dict[float, int]
 
 
-LONG = Size(mutated=1_000_000, flipped=100_000, byte_step=1, frame_step=1, sessions=10_000)
-SHORT = Size(mutated=20_000, flipped=2_000, byte_step=97, frame_step=9, sessions=30)
+LONG = Size(
+    mutated=1_000_000,
+    flipped=100_000,
+    byte_step=1,
+    frame_step=1,
+    sessions={1e-6: 1000, 1e-5: 10_000, 1e-4: 1000, 1e-3: 30},
+)
+SHORT = Size(mutated=20_000, flipped=2_000, byte_step=97, frame_step=9, sessions={1e-5: 30, 1e-4: 10})
 
 
 def run_all(size: Size, folder: Path) -> Iterator[Outcome]:
@@ -47,7 +53,9 @@ def run_all(size: Size, folder: Path) -> Iterator[Outcome]:
     yield _transfers.stalls(echo, size.frame_step)
     yield _transfers.vanishing(echo, size.frame_step)
     yield from _transfers.garbage(echo)
-    yield _sessions.run(runtime.build(targets.load("mps2-an386"), folder / "toy"), size.sessions)
+    toy = runtime.build(targets.load("mps2-an386"), folder / "toy")
+    for rate, count in size.sessions.items():
+        yield _sessions.run(toy, count, rate)
 
 
 def main(words: list[str]) -> int:
