@@ -51,13 +51,17 @@ class PicoFlasher(ProgramFlasher[PicoTool]):
     unit_bytes = 256
 
     def identify(self) -> ChipFacts:
-        """Ask for the chip's type. Raises UnreachableError when nothing answers."""
+        """Ask for the chip's type. Raises UnreachableError when nothing answers, or it is not told."""
         try:
             told = self.run(["info", "-d", *self.tool.chosen], CONNECT_S).decode(errors="replace")
         except ToolFailedError as error:
             raise UnreachableError(error.message, hint=error.hint) from error
         found = _TYPE.search(told)
-        return ChipFacts(name=found[1] if found else None)
+        if found is None:
+            raise UnreachableError(
+                f"{self.description} did not tell its chip", hint="nothing was written; is picotool 2 installed?"
+            )
+        return ChipFacts(name=found[1])
 
 
 def connect(target: Target, address: str | None, *, options: FlashOptions) -> Flasher:

@@ -309,3 +309,12 @@ def test_a_console_that_is_none_is_refused_before_the_tool_is_called(bench: Benc
         _flashing.flash(bundle, bench.target, bench.connect, "/dev/ttyACM0", no_progress)
     assert caught.value.message == "'/dev/ttyACM0' is no console"
     assert bench.calls == []
+
+
+@pytest.mark.parametrize("bench", ["picotool", "stm32flash"], indirect=True)
+def test_a_chip_that_is_not_told_is_not_flashed(bench: Bench, bundle: Bundle) -> None:
+    bench.behave("honest", chip=" ")
+    with pytest.raises(UnreachableError) as caught:
+        bench.write(bundle)
+    assert "did not tell its" in caught.value.message
+    assert bench.flash == b"\xff" * FLASH_BYTES
