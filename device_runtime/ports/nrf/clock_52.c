@@ -2,12 +2,15 @@
 #include "../cortex_m/cycle_counter.h"
 #include "../cortex_m/devices.h"
 #include "board.h"
+#include "crystal.h"
 #include "uarte.h"
 
+#define CLOCK 0x40000000u
 #define ICACHE_CONFIGURATION EDGERT_REGISTER(0x4001E540u)
 #define ICACHE_ENABLE 1u
 
 void nrf_clock_start(void) {
+    nrf_crystal_start(CLOCK);
     ICACHE_CONFIGURATION = ICACHE_ENABLE;
 }
 

@@ -14,6 +14,8 @@ from edgecompress.core.bundle import Bundle
 CACHED = ("nucleo-f746zg", "nucleo-h7a3zi")
 BUILT = tuple(name for name in targets.names() if targets.load(name).link == "serial")
 VECTORS = struct.Struct("<II")
+CRYSTAL_PATIENCE = 200_000
+"""Of device_runtime/ports/nrf/crystal.h."""
 
 
 def test_there_are_boards_of_three_makers() -> None:
@@ -51,6 +53,17 @@ def test_a_board_with_a_data_cache_writes_it_back_before_it_resets(
     with toy_bundle(name).program.open("rb") as file:
         (clean,) = ELFFile(file).get_section_by_name(".symtab").get_symbol_by_name("edgert_caches_clean")
     assert clean["st_info"]["bind"] == "STB_GLOBAL"  # that of caches.c: the one that does nothing is weak
+
+
+@pytest.mark.parametrize("name", [name for name in BUILT if targets.load(name).port.startswith("nrf5")])
+def test_an_nrf_waits_for_its_crystal(name: str, toy_bundle: Callable[..., Bundle]) -> None:
+    with toy_bundle(name).program.open("rb") as file:
+        elf = ELFFile(file)
+        (start,) = elf.get_section_by_name(".symtab").get_symbol_by_name("nrf_clock_start")
+        text = elf.get_section_by_name(".text")
+        at = (start["st_value"] & ~1) - text["sh_addr"]
+        code = text.data()[at : at + start["st_size"]]
+    assert struct.pack("<I", CRYSTAL_PATIENCE) in code
 
 
 @pytest.mark.parametrize("name", BUILT)
