@@ -5,12 +5,15 @@ Data goes to stdout, everything else to stderr. Every failure ends in one error,
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
+import os
 import signal
 import sys
 import threading
 from types import FrameType
+from typing import NoReturn
 
 import rich_click as click
 
@@ -36,7 +39,10 @@ def main(arguments: list[str] | None = None) -> None:
         for again in (signal.SIGINT, signal.SIGTERM):  # ending is under way: a second signal must not cut it short
             signal.signal(again, signal.SIG_IGN)
         message = "interrupted; finished stages are kept, nothing half-written is left"
-        sys.exit(_fail(InterruptedRunError(message, hint="the same command goes on where it stopped"), words))
+        code = _fail(InterruptedRunError(message, hint="the same command goes on where it stopped"), words)
+        if arguments is None:
+            _end_process(code)
+        sys.exit(code)
     except EdgecompressError as error:
         sys.exit(_fail(error, words))
     except BrokenPipeError:
@@ -65,6 +71,18 @@ def _fail(error: EdgecompressError, words: list[str]) -> int:
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _end_process(code: int) -> NoReturn:
+    """End with this exit code for sure.
+
+    CPython ends by SIGINT itself, whatever the code, once an interrupt came inside of `exec` of a text, as dataclasses
+    use it, though it was handled (Python/pythonrun.c, run_eval_code_obj).
+    """
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _insist(dropped: sys.UnraisableHookArgs) -> None:

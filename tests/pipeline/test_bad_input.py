@@ -208,3 +208,22 @@ def test_a_signal_inside_a_callback_that_drops_exceptions_still_ends_the_run() -
     )
     assert ended.returncode == 130, ended.stderr
     assert ended.stderr.startswith("error: interrupted")
+
+
+INTERRUPTED_IN_EXEC = """
+from edgecompress import cli
+from edgecompress.cli import commands
+
+def work(**_):
+    exec("import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(30)")
+
+commands.group.main = work
+cli.main()
+"""
+
+
+def test_an_interrupt_inside_the_exec_of_a_text_ends_with_the_same_exit_code() -> None:
+    command = [sys.executable, "-c", INTERRUPTED_IN_EXEC]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20)
+    assert ended.returncode == 130, ended.stderr
+    assert ended.stderr.startswith("error: interrupted")
