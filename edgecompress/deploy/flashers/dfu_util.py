@@ -70,8 +70,13 @@ class DfuFlasher(ProgramFlasher[DfuUtil]):
     def _check_layout(self, listed: str) -> None:
         layout = _LAYOUT.search(listed)
         memory = self.target.memory
-        if layout is None or memory is None:
+        if memory is None:
             return
+        if layout is None:
+            raise WrongDeviceError(
+                f"{self.description} does not tell how its flash is laid out: it may be another chip's",
+                hint="nothing was written; DFU has no other sign of the chip: use a debug probe",
+            )
         sectors = _SECTORS.findall(layout[2])
         found = Region(
             origin=int(layout[1], 16),

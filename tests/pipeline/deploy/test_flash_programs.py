@@ -262,6 +262,15 @@ def test_another_chip_is_refused_before_anything_is_written(bench: Bench, bundle
     assert bench.flash == b"\xff" * FLASH_BYTES
 
 
+@pytest.mark.parametrize("bench", ["dfu_util"], indirect=True)
+def test_a_bootloader_that_tells_no_layout_is_not_flashed(bench: Bench, bundle: Bundle) -> None:
+    bench.behave("honest", chip="@a layout of another kind", words=WORDS)
+    with pytest.raises(WrongDeviceError) as caught:
+        bench.write(bundle)
+    assert caught.value.message.endswith("does not tell how its flash is laid out: it may be another chip's")
+    assert bench.flash == b"\xff" * FLASH_BYTES
+
+
 BY_PORT = ("esptool", "stm32flash")
 
 
