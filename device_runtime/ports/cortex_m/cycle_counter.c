@@ -18,12 +18,16 @@
 #define SYSTICK_RELOAD EDGERT_REGISTER(0xE000E014u)
 #define SYSTICK_VALUE EDGERT_REGISTER(0xE000E018u)
 #define SYSTICK_CORE_CLOCK 5u
-#define SYSTICK_BITS 24u
-#define SYSTICK_LONGEST ((1u << SYSTICK_BITS) - 1u)
+#define SYSTICK_TURNED (1u << 16)
+#define SYSTICK_TURN (1u << 24)
+#define SYSTICK_LONGEST (SYSTICK_TURN - 1u)
 
-/* The 64-bit clock: what the counter showed last, and the whole turns before it. */
+/* The 64-bit clock: what the cycle counter showed last, and the whole turns before it. */
 static uint32_t last;
 static uint32_t turns;
+
+/* What SysTick has counted until it was read last. */
+static uint64_t passed;
 static bool counts_cycles;
 
 static bool cycles_are_counted(void) {
@@ -44,14 +48,35 @@ void edgert_clock_start(void) {
     }
 }
 
-/* A turn is seen when the clock is read at least once in each: 2^32 clocks, 20 s at 216 MHz; of SysTick, 2^24. */
-uint64_t edgert_port_ticks(void) {
-    const uint32_t now = counts_cycles ? DWT_CYCLES : SYSTICK_LONGEST - SYSTICK_VALUE;
+/* A turn, 2^32 clocks or 20 s at 216 MHz, is seen when the clock is read at least once in each. */
+static uint64_t cycles(void) {
+    const uint32_t now = DWT_CYCLES;
     if (now < last) {
         ++turns;
     }
     last = now;
-    return ((uint64_t)turns << (counts_cycles ? 32u : SYSTICK_BITS)) | now;
+    return (uint64_t)turns << 32 | now;
+}
+
+/* SysTick counts down and notes that it turned, but not how often. It begins anew at every read, so that two turns, 2^25
+ * clocks, may pass between two of them. It stays at 0 until its first clock. When it turns amid a read, all is read
+ * again. */
+static uint64_t systick(void) {
+    uint32_t before;
+    uint32_t now;
+    bool turned = false;
+    do {
+        before = SYSTICK_VALUE;
+        turned = turned || (SYSTICK_CONTROL & SYSTICK_TURNED) != 0u;
+        now = SYSTICK_VALUE;
+    } while (now > before);
+    SYSTICK_VALUE = 0u;
+    passed += (turned ? SYSTICK_TURN : 0u) + (now != 0u ? SYSTICK_LONGEST - now : 0u);
+    return passed;
+}
+
+uint64_t edgert_port_ticks(void) {
+    return counts_cycles ? cycles() : systick();
 }
 
 uint64_t edgert_port_ticks_per_second(void) {

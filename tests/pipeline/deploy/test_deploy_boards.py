@@ -21,6 +21,7 @@ SPIN_TURNS = dict.fromkeys(EMULATED, 17000000) | {
     "microbit": 540_000_000,
     "mps2-an386": 340_000_000,
     "mps3-an547": 340_000_000,
+    "stm32vldiscovery": 450_000_000,
 }
 """Turns of a loop of two instructions; for one board of each kind of clock more than 2**24 ticks."""
 
