@@ -63,6 +63,11 @@ def apply(model: Model, options: Mapping[str, Option], context: Context) -> Mode
     chosen = toml_file.parse(dict(options), Options, where=context.where)
     if model.is_quantized:
         raise ModelError(f"{model.name} is already quantized", hint="take the step static_int8 out of the recipe")
+    if any(node.op_type == "DynamicQuantizeLinear" for node in model.graph.graph.node):
+        raise ModelError(
+            f"{model.name} is already quantized while it runs (dynamic_int8)",
+            hint="take one of the two steps out of the recipe",
+        )
     if context.data is None:
         raise ConfigError(
             f"static_int8 needs samples to calibrate {model.name} with", hint="add a [data] table to the recipe"

@@ -6,7 +6,9 @@ device_runtime/src/slots.h has the same numbers; a test compares them.
 from __future__ import annotations
 
 import struct
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from edgecompress.core.errors import ConfigError
 from edgecompress.core.target import Region
@@ -26,6 +28,9 @@ _FACTS = struct.Struct("<IHHIIIII16s32s32sI")
 
 SlotName = Literal["a", "b"]
 
+PathInBundle = Annotated[str, Field(pattern=r"^[^/.][^/]*(/[^/.][^/]*)*$")]
+"""A relative path none of whose parts begins with a dot: it stays in the bundle."""
+
 
 class SlotImage(FileValue):
     """The payload for one slot, and what its header says of it.
@@ -35,8 +40,8 @@ class SlotImage(FileValue):
     """
 
     slot: SlotName
-    file: str
-    elf: str
+    file: PathInBundle
+    elf: PathInBundle
     payload_bytes: int
     address: int
     entry: int

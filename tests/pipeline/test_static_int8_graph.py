@@ -12,7 +12,7 @@ import pytest
 from onnx import ModelProto, numpy_helper, parser
 
 from edgecompress import models
-from edgecompress.compress import static_int8
+from edgecompress.compress import dynamic_int8, static_int8
 from edgecompress.core.errors import ConfigError, ModelError
 from edgecompress.core.recipe import Option
 from edgecompress.core.values import AppliedStep, Context, Data, Model, Samples
@@ -232,6 +232,14 @@ def test_a_network_that_is_quantized_already_is_refused(network: Model) -> None:
 
     assert caught.value.message == "net is already quantized"
     assert caught.value.hint == "take the step static_int8 out of the recipe"
+
+
+def test_a_network_that_is_quantized_while_it_runs_is_refused(network: Model) -> None:
+    with pytest.raises(ModelError) as caught:
+        quantize(dynamic_int8.apply(network, {}, Context()))
+
+    assert caught.value.message == "net is already quantized while it runs (dynamic_int8)"
+    assert caught.value.hint == "take one of the two steps out of the recipe"
 
 
 def test_no_data_is_refused(network: Model) -> None:

@@ -7,6 +7,7 @@ import struct
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from edgecompress.core import slot_image, slot_info
 from edgecompress.core.errors import ConfigError, TransferError
@@ -33,6 +34,12 @@ def defined(name: str) -> int:
     found = re.search(rf"#define EDGERT_SLOT_{name} (0x[0-9A-F]+|\d+)u", (SOURCES / "slots.h").read_text())
     assert found is not None
     return int(found[1], 0)
+
+
+@pytest.mark.parametrize("file", ["../key", "/etc/passwd", "slots/../../a.bin", ".hidden", ""])
+def test_a_path_out_of_the_bundle_is_no_image(file: str) -> None:
+    with pytest.raises(ValidationError, match="pattern"):
+        SlotImage.model_validate(IMAGE.model_dump() | {"file": file})
 
 
 def test_the_numbers_are_those_of_the_c_header() -> None:
