@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from edgecompress.compile import c_averages
+
 FUNCTIONS = {
     "bounded_bytes16": """\
 static inline bytes16 bounded_bytes16(bytes16 a, int32_t low, int32_t high) {
@@ -36,15 +38,6 @@ static inline halves8 add_high_bytes(halves8 sum, bytes16 a) {
 #endif
 }
 """,
-    "average_of": """\
-/* Sums of up to 255 numbers divided by their count, rounded half away from 0; `share` is 2^23 / count, rounded up.
- * share * count exceeds 2^23 by less than count, times a size of at most 128.5 * count by less than 2^23: so no
- * quotient comes to the next whole number. */
-static inline words4 average_of(words4 sum, int32_t half, int32_t share) {
-  const words4 sign = sum >> 31;
-  const words4 size = (sum ^ sign) - sign + half;
-  return ((size * share >> 23) ^ sign) - sign;
-}
-""",
+    "average_of": c_averages.definition("average_of", "words4", "static inline"),
 }
 """Name -> definition; a function stands after those that it calls."""

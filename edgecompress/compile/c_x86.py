@@ -12,6 +12,7 @@ from edgecompress.compile import (
     c_x86_elements,
     c_x86_interleave,
     c_x86_plain,
+    c_x86_pools,
     c_x86_rounding,
     c_x86_tables,
     c_x86_tiles,
@@ -231,7 +232,7 @@ def _functions() -> dict[str, str]:
     for lanes in LANES:
         table |= _loads(lanes) | _products(lanes) | _copies(lanes)
         table |= c_x86_tables.functions(lanes) | c_x86_elements.functions(lanes)
-        table |= c_x86_interleave.functions(lanes) | c_x86_rounding.functions(lanes)
+        table |= c_x86_interleave.functions(lanes) | c_x86_rounding.functions(lanes) | c_x86_pools.functions(lanes)
     return table | c_x86_plain.FUNCTIONS | c_x86_tiles.FUNCTIONS
 
 

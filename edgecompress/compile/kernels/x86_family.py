@@ -11,6 +11,7 @@ from edgecompress.compile.kernels import (
     x86_depthwise,
     x86_lookup,
     x86_matrix_product,
+    x86_pool,
     x86_softmax,
     x86_tiles_convolution,
 )
@@ -42,4 +43,5 @@ def own(core: Core) -> Mapping[type, Any]:
         Lookup: x86_lookup.Family(core=core),
         MatrixProduct: x86_matrix_product.Family(core=replace(core, method="twos", wide=True)),
         Softmax: x86_softmax.Family(core=core),
+        **x86_pool.families(core),
     }
