@@ -13,6 +13,7 @@ from edgecompress.compile import (
     c_x86_interleave,
     c_x86_plain,
     c_x86_pools,
+    c_x86_quantize,
     c_x86_rounding,
     c_x86_tables,
     c_x86_tiles,
@@ -233,7 +234,7 @@ def _functions() -> dict[str, str]:
         table |= _loads(lanes) | _products(lanes) | _copies(lanes)
         table |= c_x86_tables.functions(lanes) | c_x86_elements.functions(lanes)
         table |= c_x86_interleave.functions(lanes) | c_x86_rounding.functions(lanes) | c_x86_pools.functions(lanes)
-    return table | c_x86_plain.FUNCTIONS | c_x86_tiles.FUNCTIONS
+    return table | c_x86_plain.FUNCTIONS | c_x86_tiles.FUNCTIONS | c_x86_quantize.FUNCTIONS
 
 
 FUNCTIONS = _functions()

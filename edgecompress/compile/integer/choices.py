@@ -120,6 +120,7 @@ def _quantize(layer: layers.Quantize) -> Chosen:
         op="quantize",
         name=shape.name,
         build=lambda: elementwise.build_quantize(shape),
+        shape=shape,
         scalars=[_float_bits(layer.output.scale), layer.output.zero_point],
         inputs=layer.inputs,
     )
@@ -132,6 +133,7 @@ def _dequantize(layer: layers.Dequantize) -> Chosen:
         op="dequantize",
         name=shape.name,
         build=lambda: elementwise.build_dequantize(shape),
+        shape=shape,
         scalars=[_float_bits(source.scale), source.zero_point],
         inputs=layer.inputs,
     )

@@ -12,10 +12,11 @@ from edgecompress.compile.kernels import (
     x86_lookup,
     x86_matrix_product,
     x86_pool,
+    x86_quantize,
     x86_softmax,
     x86_tiles_convolution,
 )
-from edgecompress.compile.kernels.elementwise import Lookup
+from edgecompress.compile.kernels.elementwise import Dequantize, Lookup, Quantize
 from edgecompress.compile.kernels.matrix_product import MatrixProduct
 from edgecompress.compile.kernels.product import Choose
 from edgecompress.compile.kernels.softmax import Softmax
@@ -40,8 +41,10 @@ def products(core: Core) -> tuple[Choose, ...]:
 def own(core: Core) -> Mapping[type, Any]:
     """Shape class -> what has `fits`, `name` and `build`."""
     return {
+        Dequantize: x86_quantize.DequantizeFamily(core=core),
         Lookup: x86_lookup.Family(core=core),
         MatrixProduct: x86_matrix_product.Family(core=replace(core, method="twos", wide=True)),
+        Quantize: x86_quantize.QuantizeFamily(core=core),
         Softmax: x86_softmax.Family(core=core),
         **x86_pool.families(core),
     }
