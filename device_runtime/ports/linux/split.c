@@ -20,8 +20,9 @@ enum {
     GUARD_BYTES = 1 << 16, /* the largest page that a Linux kernel has */
     SIGNAL_STACK_BYTES = 1 << 16,
     CACHE_LINE = 64,
-    PORTIONS = 4, /* of a share: what is taken at once, so that a thread that is held up leaves little behind */
-    SPINS = 2000, /* some ten microseconds: shorter than a sleep and its end take */
+    PORTIONS = 4,      /* of a share: what is taken at once, so that a thread that is held up leaves little behind */
+    SPINS = 1000,      /* some microseconds */
+    WATCH_NS = 200000, /* longer than what one core does alone between two layers */
     READ_AND_WRITE = 3,
     NO_ACCESS = 0,
     NO_FILE = -1,
@@ -79,13 +80,29 @@ static void publish(uint32_t *word, uint32_t value) {
 #endif
 }
 
-/* Wait until `*word` is `wanted`; `*sleeps` is 1 while this thread may be asleep. */
-static void await(const uint32_t *word, uint32_t wanted, uint32_t *sleeps) {
+/* True as soon as `*word` is `wanted`. To wake a thread that sleeps takes as long as some layers, so first it is awake for
+ * a while: a moment without a system call, then with its core on offer to whoever else wants it. */
+static bool comes_soon(const uint32_t *word, uint32_t wanted) {
     for (uint32_t spin = 0u; spin < SPINS; ++spin) {
         if (__atomic_load_n(word, __ATOMIC_ACQUIRE) == wanted) {
-            return;
+            return true;
         }
         pause();
+    }
+    const uint64_t begin = edgert_port_ticks();
+    while (edgert_port_ticks() - begin < WATCH_NS) {
+        if (__atomic_load_n(word, __ATOMIC_ACQUIRE) == wanted) {
+            return true;
+        }
+        (void)edgert_system_call(CALL_YIELD, 0, 0, 0, 0, 0, 0);
+    }
+    return false;
+}
+
+/* Wait until `*word` is `wanted`; `*sleeps` is 1 while this thread may be asleep. */
+static void await(const uint32_t *word, uint32_t wanted, uint32_t *sleeps) {
+    if (comes_soon(word, wanted)) {
+        return;
     }
     publish(sleeps, 1u);
     uint32_t now = __atomic_load_n(word, __ATOMIC_SEQ_CST);
@@ -204,7 +221,7 @@ void edgert_split(edgert_work work, void *context, uint32_t count) {
     job.work = work;
     job.context = context;
     job.parts = parts;
-    job.portion = count / (parts * PORTIONS) + 1u;
+    job.portion = (count - 1u) / (parts * PORTIONS) + 1u;
     for (uint32_t part = 0u; part < parts; ++part) {
         shares[part].next = begin_of(part, parts, count);
         shares[part].end = begin_of(part + 1u, parts, count);
