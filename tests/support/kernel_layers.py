@@ -29,6 +29,16 @@ ADDITIONS = ((2048, 0.1, 0.1, 0.17), (37, 0.3, 0.02, 0.2), (16, 1.0, 1e-6, 0.5),
 FACTORS = (0.004, 0.9, 30.0)
 """Largest factors of an accumulator's typical size: results of some steps, of the whole range, and saturated."""
 
+LARGE = {
+    "x86-64-amx": (
+        (Window(height=8, width=14, channels=64, kernel=(3, 3), padding=(1, 1, 1, 1)), 64),
+        (Window(height=9, width=14, channels=64, kernel=(3, 3), padding=(1, 1, 1, 1)), 48),
+        (Window(height=9, width=14, channels=32, kernel=(3, 3), padding=(1, 1, 1, 1)), 256),
+        (Window(height=27, width=28, channels=80, kernel=(1, 1), stride=(2, 2)), 512),
+    )
+}
+"""Windows and output channels that a profile cuts otherwise than small ones: pairs of rows, parts of the image."""
+
 
 def draw(random: np.random.Generator) -> Product:
     """A layer of any geometry, of weights of any size, with zero points and limits of any kind."""
@@ -248,6 +258,7 @@ def drawn_for(profile: str, count: int, folder: Path) -> Drawn:
     features = (*target.features, target.machine or "")
     products = [draw(random) for _ in range(count)]
     added = additions(random)
+    products += [product(random, window, outputs, groups=1) for window, outputs in LARGE.get(profile, ())]
     asked = with_additions(program(products, lambda layer: families.choose(layer, features)), added, features)
     asked = with_matrix_products(asked, features)
     inputs = {spec.name: random.integers(-128, 128, spec.shape).astype(np.int8) for spec in asked.inputs}

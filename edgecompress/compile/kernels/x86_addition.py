@@ -171,7 +171,7 @@ def written(
         source="\n".join([f"{head}) {{", *indented(lines), "}", ""]),
         workspaces=(),
         spreads=not start,
-        work=shape.elements // 2,
+        work=shape.elements,
     )
 
 

@@ -7,8 +7,9 @@ row: what it computes between two rows of results is not stored.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,8 @@ LEAST_PIXELS = 8
 """With fewer results a channel, reading the weights takes the time."""
 LEAST_DEPTH = 33
 """Weights of a channel. With fewer most of a tile is empty."""
+
+Spread = Literal["rows", "parts", "channels"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,9 +82,34 @@ class Convolution:
         return self.taps[0] * self.taps[1] * self.blocks * self.block_bytes
 
     @property
+    def weight_bytes(self) -> int:
+        """All packed weights."""
+        return self.outputs * self.depth_bytes
+
+    @property
+    def spread(self) -> Spread:
+        """What the outermost loop goes over, which threads take the turns of.
+
+        Weights that fit half of the level 1 cache are read anew for each tile of pixels. Others are read once, by tiles
+        of channels; or once for a part of the image where that is the larger, or where there are fewer tiles of
+        channels than threads would like. Two threads that write channels of the same pixels would wait for each other's
+        cache lines, and what one core has written costs another one more than what neither did.
+        """
+        window = self.window
+        if self.weight_bytes <= DEFAULT_L1_BYTES // 2:
+            return "rows"
+        tiles = sum(channels.count for channels in self.channel_tiles)
+        few = tiles < FEW_TURNS or self.weight_bytes <= window.height * window.width * window.channels
+        return "parts" if few and _turns(_within_or_over(window)) >= FEW_TURNS else "channels"
+
+    @property
     def places(self) -> Places:
         """Where the tiles of pixels lie."""
-        return _places(self.window)
+        places = _within_or_over(self.window)
+        alone = places.rows > 2 and places.count == 1 and places.is_exact
+        if alone and (places.rows % 2 == 0 or self.spread == "channels"):
+            return replace(places, rows=-(-places.rows // 2), count=2, reach=2 * places.reach, rows_a_turn=2)
+        return places
 
     @property
     def copies(self) -> bool:
@@ -110,7 +138,8 @@ class Convolution:
 class Places:
     """Tiles of `pixels` neighbours, `count` of them for each of `rows`. `reach`: neighbours in a row that are wanted.
 
-    `whole`: a row is the whole image, with `spare` neighbours after each row of results.
+    With one row, that is the whole image, and `spare` neighbours lie after each row of results. `rows_a_turn`: two rows
+    of one tile each are taken as one of two tiles; the last two may begin a row earlier.
     """
 
     rows: int
@@ -118,6 +147,12 @@ class Places:
     pixels: int
     reach: int
     spare: int = 0
+    rows_a_turn: int = 1
+
+    @property
+    def row(self) -> str:
+        """What a kernel calls the number of the (first) row of a turn."""
+        return "row" if self.rows_a_turn == 1 else "two_rows"
 
     @property
     def is_exact(self) -> bool:
@@ -130,7 +165,12 @@ class Places:
         return self.rows > 1 and not self.is_exact
 
 
-def _places(window: Window) -> Places:
+def _turns(places: Places) -> int:
+    """Turns of the outermost loop over pixels: rows, or pairs of tiles where there is one row."""
+    return places.rows if places.rows > 1 else places.count // 2
+
+
+def _within_or_over(window: Window) -> Places:
     """Choose between tiles within rows and, with a stride of 1, tiles that go on over rows: the fewest."""
     width, height = window.output_width, window.output_height
     count = -(-width // PIXELS)
@@ -206,20 +246,14 @@ def build(shape: Convolution) -> CKernel:
 
 
 def _loops(shape: Convolution) -> list[str]:
-    """The loops over rows, tiles of pixels and tiles of channels; each turn of the outermost one has its tiles.
-
-    Weights that fit half of the level 1 cache are read anew for each tile of pixels, otherwise once for all of them, or
-    once for a part of them where there are fewer tiles of channels than threads would like: two threads that write
-    channels of the same pixels would wait for each other's cache lines.
-    """
+    """The loops over rows, tiles of pixels and tiles of channels; each turn of the outermost one has its tiles."""
     rows, (pairs, single) = shape.places.rows, divmod(shape.places.count, 2)
     cuts = [Cut(count=pairs, size=2, first=0), Cut(count=single, size=1, first=2 * pairs)]
     begin, end = [*_shape_of_tiles(shape), "tiles_begin(tiles);"], ["tiles_end();"]
+    if shape.spread == "parts":
+        return loop("part", _PARTS, [*begin, *_part(shape, cuts), *end])
     body: list[str] = []
-    if shape.outputs * shape.depth_bytes > DEFAULT_L1_BYTES // 2:
-        turns = rows if rows > 1 else pairs
-        if sum(channels.count for channels in shape.channel_tiles) < FEW_TURNS <= turns:
-            return loop("part", _PARTS, [*begin, *_part(shape, cuts), *end])
+    if shape.spread == "channels":
         for channels in shape.channel_tiles:
             inner = [loop("row", rows, loop("tile", cut.count, _tiles(shape, cut, channels))) for cut in cuts]
             body += loop("block", channels.count, [*begin, *chain.from_iterable(inner), *end])
@@ -236,11 +270,10 @@ def _loops(shape: Convolution) -> list[str]:
 
 def _part(shape: Convolution, cuts: Sequence[Cut]) -> list[str]:
     """A part of the rows, or of the pairs of tiles where there is one row; the last one has the single tile too."""
-    rows = shape.places.rows
-    name, turns = ("row", rows) if rows > 1 else ("tile", cuts[0].count)
-    size = -(-turns // _PARTS)
-    bounds = f"{name} < (part + 1u) * {size}u && {name} < {turns}u"
-    head = f"for (uint32_t {name} = part * {size}u; {bounds}; ++{name}) {{"
+    rows, turns = shape.places.rows, _turns(shape.places)
+    name = "row" if rows > 1 else "tile"
+    first, end = (f"{part} * {turns}u / {_PARTS}u" for part in ("part", "(part + 1u)"))
+    head = f"for (uint32_t {name} = {first}; {name} < {end}; ++{name}) {{"
     body: list[str] = []
     for channels in shape.channel_tiles:
         if rows > 1:
@@ -283,10 +316,15 @@ def _tiles(shape: Convolution, cut: Cut, channels: Cut) -> list[str]:
         return terms(base, *used) + constant
 
     lines = [f"const uint32_t start = {_start(places, cut)};"]
-    row = f"in + row * {window.stride[0] * window.row_elements}u" if places.rows > 1 else "in"
+    if places.rows_a_turn > 1:
+        lines.append(f"const uint32_t two_rows = {_first_of_two(window)};")
+    row_step = window.stride[0] * window.row_elements
+    row = f"in + {places.row} * {row_step}u" if places.rows > 1 else "in"
     width = channels.size * CHANNELS
     last = _second_start(places) if places.overlaps and cut.size > 1 else ""
     distance = f"{places.pixels * step}u" if not last else f"({last} - start) * {step}u"
+    if places.rows_a_turn > 1:
+        distance = f"{row_step}u"
     arguments = ["sums", f"{row} + start * {step}u", distance, "weights", "table", f"{columns * CHANNELS}u", "depth"]
     lines += [
         f"const int8_t *const weights = {block('w', shape.depth_bytes)};",
@@ -307,6 +345,12 @@ def _start(places: Places, cut: Cut) -> str:
     if cut.size == 1 and places.overlaps:
         return f"{places.reach - places.pixels}u"
     return first
+
+
+def _first_of_two(window: Window) -> str:
+    """The first of the two rows of a turn: at the latest the last but one."""
+    most = window.output_height - 2
+    return "row * 2u" if window.output_height % 2 == 0 else f"(row * 2u < {most}u ? row * 2u : {most}u)"
 
 
 def _second_start(places: Places) -> str:
@@ -333,7 +377,7 @@ def _pixel(shape: Convolution, channels: Cut, channel: str, last: str) -> list[s
         result = f"(place - place / {whole}u * {places.spare}u)"
     elif places.rows == 1 and not places.is_exact:
         lines += [f"if (place >= {places.reach}u) {{", "  continue;", "}"]
-    row = f"row * {window.output_width * outputs}u + " if places.rows > 1 else ""
+    row = f"{places.row} * {window.output_width * outputs}u + " if places.rows > 1 else ""
     lines.append(f"int8_t *const to = y + {row}{result} * {outputs}u{channel};")
     sums = [f"sum{v}" for v in range(channels.size)]
     for v, name in enumerate(sums):

@@ -38,7 +38,26 @@ def test_tiles_of_amx_go_on_in_the_next_row_where_that_takes_fewer() -> None:
     over, within = (Convolution(window=window, outputs=64, ending=ENDING).places for window in (narrow, strided))
 
     assert (over.rows, over.count, over.reach, over.spare) == (1, 4, 61, 2)
-    assert (within.rows, within.count, within.pixels, within.spare) == (7, 1, 7, 0)
+    assert (within.rows, within.count, within.pixels, within.spare) == (4, 2, 7, 0)
+
+
+def test_two_rows_of_one_tile_each_are_taken_together_where_one_thread_has_both() -> None:
+    even = Window(height=14, width=14, channels=256, kernel=(3, 3), padding=(1, 1, 1, 1))
+    odd = Window(height=13, width=14, channels=256, kernel=(3, 3), padding=(1, 1, 1, 1))
+    cases = [(even, 256), (even, 64), (odd, 256), (odd, 64)]
+
+    shapes = [Convolution(window=window, outputs=outputs, ending=ENDING) for window, outputs in cases]
+
+    assert [shape.spread for shape in shapes] == ["channels", "parts", "channels", "parts"]
+    assert [shape.places.rows for shape in shapes] == [7, 7, 7, 13]
+
+
+def test_threads_take_parts_of_an_image_that_is_larger_than_the_weights() -> None:
+    window = Window(height=28, width=28, channels=128, kernel=(1, 1), stride=(2, 2))
+    wide, small = (Convolution(window=window, outputs=outputs, ending=ENDING) for outputs in (256, 128))
+    larger = Convolution(window=window, outputs=1024, ending=ENDING)
+
+    assert [shape.spread for shape in (small, wide, larger)] == ["rows", "parts", "channels"]
 
 
 def test_an_image_is_read_where_it_lies_when_tiles_of_amx_end_with_it() -> None:
