@@ -30,8 +30,8 @@ from edgecompress.deploy import local
 
 RUNTIMES = ("onnxruntime", "litert", "ncnn", "openvino")
 THREADS = (1, 2)
-ROUNDS = 12
-SECONDS = 0.15
+ROUNDS = 60
+SECONDS = 0.04
 """That a runtime computes in a round."""
 
 MOST_OF_FASTEST = {"float32": 1.05, "int8": 1.3}

@@ -33,6 +33,8 @@ _KERNEL = re.compile(r"(KERNEL void \w+\([^)]*\) \{\n)(.*)(^\}\n)", re.MULTILINE
 _LOOP = re.compile(r"for \(uint32_t (\w+) = 0; \1 < (\d+)u; \+\+\1\) \{")
 _LOOP_IN_TURN = re.compile(r"for \(uint32_t (\w+) = 0; \1 != \d+u; \+\+\1\) \{")
 """A loop whose turns write what the next one writes too: the loops inside it are spread."""
+_RANGE = re.compile(r"for \(uint32_t first = 0, last = (\d+)u; first < last; first = last\) \{")
+"""What `over_range` writes."""
 _LOCAL_POINTER = re.compile(r"(const \w+ \*)const (\w+) = .*;")
 _COPY = re.compile(r"(?:copy_\w+|narrow_floats|widen_halves)\(.*, (\d+)u\);")
 _MOVED = re.compile(r"\b(\w+) \+?= ")
@@ -52,6 +54,14 @@ class _Known:
         if self.type.endswith("*"):
             return f"{self.type}restrict {self.name}"
         return f"const {self.type}{self.name}"
+
+
+def over_range(turns: int, body: Sequence[str]) -> list[str]:
+    """Let threads take ranges of so many turns; the body computes those from `first` to `last`, in loops of any order.
+
+    What the body does once is done once a range: one thread has all turns in one.
+    """
+    return [f"for (uint32_t first = 0, last = {turns}u; first < last; first = last) {{", *_indented(body), "}"]
 
 
 def is_long(call: Call, kernel: CKernel) -> bool:
@@ -84,9 +94,13 @@ def _spread(kernel: str, known: Sequence[_Known], body: Sequence[str], functions
     lines: list[str] = []
     for statement in _statements(body):
         loop, in_turn = _LOOP.fullmatch(statement[0]), _LOOP_IN_TURN.fullmatch(statement[0])
+        whole = _RANGE.fullmatch(statement[0])
         inner = [line.removeprefix("  ") for line in statement[1:-1]]
         if loop is not None and _is_worth_it(known, int(loop[2]), inner):
             lines += _spread_loop(kernel, known, (loop[1], int(loop[2])), inner, functions)
+        elif whole is not None:
+            taken = ["const uint32_t first = begin, last = end;", *inner]
+            lines += _as_function(kernel, known, int(whole[1]), taken, functions)
         elif in_turn is not None:
             around = [*known, _Known(type="uint32_t ", name=in_turn[1])]
             lines += [statement[0], *_indented(_spread(kernel, around, inner, functions)), "}"]
@@ -115,10 +129,18 @@ def _spread_loop(
         around = [*known, _Known(type="uint32_t ", name=index)]
         head = f"for (uint32_t {index} = 0; {index} < {turns}u; ++{index}) {{"
         return [head, *_indented(_spread(kernel, around, inner, functions)), "}"]
-    words = set(_WORD.findall("\n".join(inner)))
+    head = f"for (uint32_t {index} = begin; {index} < end; ++{index}) {{"
+    return _as_function(kernel, known, turns, [head, *_indented(inner), "}"], functions)
+
+
+def _as_function(
+    kernel: str, known: Sequence[_Known], turns: int, body: Sequence[str], functions: list[str]
+) -> list[str]:
+    """Make a function of what computes the turns from `begin` to `end`, and call it for all of them."""
+    words = set(_WORD.findall("\n".join(body)))
     used = [each for each in known if each.name in words]
     name = f"{kernel}{PART}{len(functions)}"
-    functions.append(_function(name, used, index, inner))
+    functions.append(_function(name, used, body))
     return _call(name, used, turns)
 
 
@@ -139,16 +161,15 @@ def _statements(body: Sequence[str]) -> list[list[str]]:
     return found
 
 
-def _function(name: str, used: Sequence[_Known], variable: str, inner: Sequence[str]) -> str:
+def _function(name: str, used: Sequence[_Known], body: Sequence[str]) -> str:
     """Write the struct of what a loop knows from outside, and the function of a range of its turns."""
     members = "".join(f"  {each.type}{each.name};\n" for each in used)
     taken = "".join(f"  {each.declaration} = known->{each.name};\n" for each in used)
-    lines = "".join(f"    {line}\n" for line in inner)
+    lines = "".join(f"  {line}\n" for line in body)
     return (
         f"struct {name} {{\n{members}}};\n\n"
         f"static void {name}(uint32_t begin, uint32_t end, void *context) {{\n"
-        f"  const struct {name} *const known = context;\n{taken}"
-        f"  for (uint32_t {variable} = begin; {variable} < end; ++{variable}) {{\n{lines}  }}\n}}\n\n"
+        f"  const struct {name} *const known = context;\n{taken}{lines}}}\n\n"
     )
 
 

@@ -20,7 +20,7 @@ enum {
     GUARD_BYTES = 1 << 16, /* the largest page that a Linux kernel has */
     SIGNAL_STACK_BYTES = 1 << 16,
     CACHE_LINE = 64,
-    PORTIONS = 4,      /* of a share: what is taken at once, so that a thread that is held up leaves little behind */
+    PORTION = 3,       /* what is taken at once is a third of what is left: few portions, and at last small ones */
     SPINS = 1000,      /* some microseconds */
     WATCH_NS = 200000, /* longer than what one core does alone between two layers */
     READ_AND_WRITE = 3,
@@ -43,7 +43,7 @@ typedef struct {
     uint8_t *signal_stack;
 } helper;
 
-/* A thread's share of the turns: `next` is the first that nobody has taken. It may pass `end`, by one portion a thread. */
+/* A thread's share of the turns: `next` is the first that nobody has taken. */
 typedef struct {
     _Alignas(CACHE_LINE) uint32_t next;
     uint32_t end;
@@ -54,7 +54,6 @@ static struct {
     edgert_work work;
     void *context;
     uint32_t parts;
-    uint32_t portion;
 } job;
 
 static share shares[MAX_THREADS];
@@ -138,27 +137,25 @@ static bool replace(uint32_t *word, uint32_t value, uint32_t by) {
 #endif
 }
 
-/* The word as it was, and `count` added to it. */
-static uint32_t take(uint32_t *word, uint32_t count) {
-    uint32_t found = __atomic_load_n(word, __ATOMIC_RELAXED);
-    while (!replace(word, found, found + count)) {
-        found = __atomic_load_n(word, __ATOMIC_RELAXED);
-    }
-    return found;
+/* Take some of the turns that are left of a share: from `*first` to `*end`. False when there are none. */
+static bool take(share *from, uint32_t *first, uint32_t *end) {
+    do {
+        *first = __atomic_load_n(&from->next, __ATOMIC_RELAXED);
+        if (*first == from->end) {
+            return false;
+        }
+        *end = *first + (from->end - *first + PORTION - 1u) / PORTION;
+    } while (!replace(&from->next, *first, *end));
+    return true;
 }
 
 /* Compute what is left of the shares, the own one first. */
 static void compute(uint32_t own) {
-    const uint32_t portion = job.portion;
     for (uint32_t i = 0u; i < job.parts; ++i) {
         share *const from = &shares[(own + i) % job.parts];
-        while (__atomic_load_n(&from->next, __ATOMIC_RELAXED) < from->end) {
-            const uint32_t first = take(&from->next, portion);
-            if (first >= from->end) {
-                break;
-            }
-            const uint32_t rest = from->end - first;
-            job.work(first, first + (rest < portion ? rest : portion), job.context);
+        uint32_t first, end;
+        while (take(from, &first, &end)) {
+            job.work(first, end, job.context);
         }
     }
 }
@@ -221,7 +218,6 @@ void edgert_split(edgert_work work, void *context, uint32_t count) {
     job.work = work;
     job.context = context;
     job.parts = parts;
-    job.portion = (count - 1u) / (parts * PORTIONS) + 1u;
     for (uint32_t part = 0u; part < parts; ++part) {
         shares[part].next = begin_of(part, parts, count);
         shares[part].end = begin_of(part + 1u, parts, count);

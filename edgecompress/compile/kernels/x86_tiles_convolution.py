@@ -23,16 +23,17 @@ from edgecompress.compile.kernels.x86_core import TILES, channel_order
 from edgecompress.compile.kernels.x86_ending import Ending
 from edgecompress.compile.kernels.x86_tile import Cut
 from edgecompress.compile.program import CKernel
-from edgecompress.compile.threads import FEW_TURNS
+from edgecompress.compile.threads import FEW_TURNS, over_range
 
 PIXELS, CHANNELS, BYTES = 16, 16, 64
 """What a tile holds at most: rows, sums of a row, numbers of the depth."""
-_PARTS = 8
-"""Parts of an image that threads take."""
 LEAST_PIXELS = 8
 """With fewer results a channel, reading the weights takes the time."""
 LEAST_DEPTH = 33
 """Weights of a channel. With fewer most of a tile is empty."""
+
+WRITTEN_ELSEWHERE = 4
+"""So many times longer it takes to read what is in another core's cache than what is in none."""
 
 Spread = Literal["rows", "parts", "channels"]
 
@@ -91,15 +92,17 @@ class Convolution:
         """What the outermost loop goes over, which threads take the turns of.
 
         Weights that fit half of the level 1 cache are read anew for each tile of pixels. Others are read once, by tiles
-        of channels; or once for a part of the image where that is the larger, or where there are fewer tiles of
-        channels than threads would like. Two threads that write channels of the same pixels would wait for each other's
-        cache lines, and what one core has written costs another one more than what neither did.
+        of channels; or once for a part of the image where there are fewer tiles of channels than threads would like:
+        two that write channels of the same pixels wait for each other's cache lines. So too where the weights are not
+        much more than the image, for what another core has written costs more than what none has.
         """
         window = self.window
         if self.weight_bytes <= DEFAULT_L1_BYTES // 2:
             return "rows"
         tiles = sum(channels.count for channels in self.channel_tiles)
-        few = tiles < FEW_TURNS or self.weight_bytes <= window.height * window.width * window.channels
+        few = (
+            tiles < FEW_TURNS or self.weight_bytes <= WRITTEN_ELSEWHERE * window.height * window.width * window.channels
+        )
         return "parts" if few and _turns(_within_or_over(window)) >= FEW_TURNS else "channels"
 
     @property
@@ -107,7 +110,8 @@ class Convolution:
         """Where the tiles of pixels lie."""
         places = _within_or_over(self.window)
         alone = places.rows > 2 and places.count == 1 and places.is_exact
-        if alone and (places.rows % 2 == 0 or self.spread == "channels"):
+        even = places.rows % 2 == 0 and (self.spread == "rows" or places.rows >= 2 * FEW_TURNS)
+        if alone and (even or self.spread == "channels"):
             return replace(places, rows=-(-places.rows // 2), count=2, reach=2 * places.reach, rows_a_turn=2)
         return places
 
@@ -251,7 +255,7 @@ def _loops(shape: Convolution) -> list[str]:
     cuts = [Cut(count=pairs, size=2, first=0), Cut(count=single, size=1, first=2 * pairs)]
     begin, end = [*_shape_of_tiles(shape), "tiles_begin(tiles);"], ["tiles_end();"]
     if shape.spread == "parts":
-        return loop("part", _PARTS, [*begin, *_part(shape, cuts), *end])
+        return over_range(_turns(shape.places), [*begin, *_part(shape, cuts), *end])
     body: list[str] = []
     if shape.spread == "channels":
         for channels in shape.channel_tiles:
@@ -269,20 +273,18 @@ def _loops(shape: Convolution) -> list[str]:
 
 
 def _part(shape: Convolution, cuts: Sequence[Cut]) -> list[str]:
-    """A part of the rows, or of the pairs of tiles where there is one row; the last one has the single tile too."""
-    rows, turns = shape.places.rows, _turns(shape.places)
-    name = "row" if rows > 1 else "tile"
-    first, end = (f"{part} * {turns}u / {_PARTS}u" for part in ("part", "(part + 1u)"))
-    head = f"for (uint32_t {name} = {first}; {name} < {end}; ++{name}) {{"
+    """Some of the rows, or of the pairs of tiles where there is one row; with the last one goes the single tile."""
+    name = "row" if shape.places.rows > 1 else "tile"
+    head = f"for (uint32_t {name} = first; {name} < last; ++{name}) {{"
     body: list[str] = []
     for channels in shape.channel_tiles:
-        if rows > 1:
+        if shape.places.rows > 1:
             tiles = [loop("tile", cut.count, _tiles(shape, cut, channels)) for cut in cuts if cut.count]
             lines = [head, *indented(list(chain.from_iterable(tiles))), "}"]
         else:
             lines = [head, *indented(_tiles(shape, cuts[0], channels)), "}"]
             if cuts[1].count:
-                lines += [f"if (part == {_PARTS - 1}u) {{", *indented(_tiles(shape, cuts[1], channels)), "}"]
+                lines += [f"if (last == {cuts[0].count}u) {{", *indented(_tiles(shape, cuts[1], channels)), "}"]
         body += loop("block", channels.count, lines)
     return body
 

@@ -44,18 +44,19 @@ def test_tiles_of_amx_go_on_in_the_next_row_where_that_takes_fewer() -> None:
 def test_two_rows_of_one_tile_each_are_taken_together_where_one_thread_has_both() -> None:
     even = Window(height=14, width=14, channels=256, kernel=(3, 3), padding=(1, 1, 1, 1))
     odd = Window(height=13, width=14, channels=256, kernel=(3, 3), padding=(1, 1, 1, 1))
-    cases = [(even, 256), (even, 64), (odd, 256), (odd, 64)]
+    high = Window(height=16, width=14, channels=256, kernel=(3, 3), padding=(1, 1, 1, 1))
+    cases = [(even, 256), (odd, 256), (even, 64), (odd, 64), (high, 64)]
 
     shapes = [Convolution(window=window, outputs=outputs, ending=ENDING) for window, outputs in cases]
 
-    assert [shape.spread for shape in shapes] == ["channels", "parts", "channels", "parts"]
-    assert [shape.places.rows for shape in shapes] == [7, 7, 7, 13]
+    assert [shape.spread for shape in shapes] == ["channels", "channels", "parts", "parts", "parts"]
+    assert [shape.places.rows for shape in shapes] == [7, 7, 14, 13, 8]
 
 
-def test_threads_take_parts_of_an_image_that_is_larger_than_the_weights() -> None:
+def test_threads_take_parts_of_an_image_when_the_weights_are_not_much_larger() -> None:
     window = Window(height=28, width=28, channels=128, kernel=(1, 1), stride=(2, 2))
     wide, small = (Convolution(window=window, outputs=outputs, ending=ENDING) for outputs in (256, 128))
-    larger = Convolution(window=window, outputs=1024, ending=ENDING)
+    larger = Convolution(window=window, outputs=4096, ending=ENDING)
 
     assert [shape.spread for shape in (small, wide, larger)] == ["rows", "parts", "channels"]
 
