@@ -35,29 +35,22 @@ enum {
 /* What a helper does. The caller offers, and takes an offer back that nobody took up; the helper takes it up and rests. */
 enum { RESTING, OFFERED, WORKING };
 
-/* One helper. A side that is about to sleep says so first, so that the other need not wake it otherwise. */
+/* A thread, and its share of the turns of the loop that is computed now: from `next`, the first that nobody has taken, to
+ * `end`. What it reads first lies in one line, for a line of another core comes slowly. A side that is about to sleep says
+ * so first, so that the other need not wake it otherwise. */
 typedef struct {
     _Alignas(CACHE_LINE) uint32_t state;
     uint32_t sleeps;
     uint32_t awaited;
-    uint8_t *signal_stack;
-} helper;
-
-/* A thread's share of the turns: `next` is the first that nobody has taken. */
-typedef struct {
-    _Alignas(CACHE_LINE) uint32_t next;
+    uint32_t next;
     uint32_t end;
-} share;
-
-/* The loop that is computed now: there is never a second one. */
-static struct {
+    uint32_t parts;
     edgert_work work;
     void *context;
-    uint32_t parts;
-} job;
+    uint8_t *signal_stack;
+} member;
 
-static share shares[MAX_THREADS];
-static helper helpers[MAX_THREADS - 1];
+static member members[MAX_THREADS]; /* the first is the caller, the others help it */
 static uint32_t started;
 static uint32_t threads = 1u;
 
@@ -138,7 +131,7 @@ static bool replace(uint32_t *word, uint32_t value, uint32_t by) {
 }
 
 /* Take some of the turns that are left of a share: from `*first` to `*end`. False when there are none. */
-static bool take(share *from, uint32_t *first, uint32_t *end) {
+static bool take(member *from, uint32_t *first, uint32_t *end) {
     do {
         *first = __atomic_load_n(&from->next, __ATOMIC_RELAXED);
         if (*first == from->end) {
@@ -150,31 +143,32 @@ static bool take(share *from, uint32_t *first, uint32_t *end) {
 }
 
 /* Compute what is left of the shares, the own one first. */
-static void compute(uint32_t own) {
-    for (uint32_t i = 0u; i < job.parts; ++i) {
-        share *const from = &shares[(own + i) % job.parts];
+static void compute(const member *own) {
+    const uint32_t parts = own->parts, number = (uint32_t)(own - members);
+    for (uint32_t i = 0u; i < parts; ++i) {
+        member *const from = &members[(number + i) % parts];
         uint32_t first, end;
         while (take(from, &first, &end)) {
-            job.work(first, end, job.context);
+            own->work(first, end, own->context);
         }
     }
 }
 
 static void help(void *argument) {
-    helper *own = argument;
+    member *own = argument;
     edgert_faults_use_stack(own->signal_stack, SIGNAL_STACK_BYTES);
-    edgert_pin((uint32_t)(own - helpers) + 1u);
+    edgert_pin((uint32_t)(own - members));
     for (;;) {
         await(&own->state, OFFERED, &own->sleeps);
         if (replace(&own->state, OFFERED, WORKING)) {
-            compute((uint32_t)(own - helpers) + 1u);
+            compute(own);
             set(&own->state, RESTING, &own->awaited);
         }
     }
 }
 
 /* From the low end: the stack of signals, a closed guard, the thread's own stack. */
-static bool start_helper(helper *own) {
+static bool start_helper(member *own) {
     const long bytes = SIGNAL_STACK_BYTES + GUARD_BYTES + STACK_BYTES;
     const long memory = edgert_system_call(CALL_MAP, 0, bytes, READ_AND_WRITE, PRIVATE_AND_ANONYMOUS, NO_FILE, 0);
     if (memory < 0 && memory >= -LARGEST_ERROR) {
@@ -192,7 +186,7 @@ bool edgert_port_use_threads(uint32_t count) {
     edgert_find_cores();
     edgert_pin(0u);
     while (started + 1u < count) {
-        if (!start_helper(&helpers[started])) {
+        if (!start_helper(&members[started + 1u])) {
             return false;
         }
         ++started;
@@ -215,19 +209,20 @@ void edgert_split(edgert_work work, void *context, uint32_t count) {
         }
         return;
     }
-    job.work = work;
-    job.context = context;
-    job.parts = parts;
     for (uint32_t part = 0u; part < parts; ++part) {
-        shares[part].next = begin_of(part, parts, count);
-        shares[part].end = begin_of(part + 1u, parts, count);
+        member *const each = &members[part];
+        each->next = begin_of(part, parts, count);
+        each->end = begin_of(part + 1u, parts, count);
+        each->parts = parts;
+        each->work = work;
+        each->context = context;
     }
     for (uint32_t part = 1u; part < parts; ++part) {
-        set(&helpers[part - 1u].state, OFFERED, &helpers[part - 1u].sleeps);
+        set(&members[part].state, OFFERED, &members[part].sleeps);
     }
-    compute(0u);
+    compute(&members[0]);
     for (uint32_t part = 1u; part < parts; ++part) {
-        helper *const other = &helpers[part - 1u];
+        member *const other = &members[part];
         if (!replace(&other->state, OFFERED, RESTING)) {
             await(&other->state, RESTING, &other->awaited);
         }
