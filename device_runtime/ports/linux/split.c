@@ -20,7 +20,7 @@ enum {
     GUARD_BYTES = 1 << 16, /* the largest page that a Linux kernel has */
     SIGNAL_STACK_BYTES = 1 << 16,
     CACHE_LINE = 64,
-    PORTION = 3,       /* what is taken at once is a third of what is left: few portions, and at last small ones */
+    PORTION = 2,       /* what is taken at once is half of what is left: few portions, and at last small ones */
     SPINS = 1000,      /* some microseconds */
     WATCH_NS = 200000, /* longer than what one core does alone between two layers */
     READ_AND_WRITE = 3,
