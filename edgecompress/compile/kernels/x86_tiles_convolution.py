@@ -6,8 +6,9 @@ row: what it computes between two rows of results is not stored.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from typing import Literal
 
@@ -15,18 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecompress.compile import c_text
-from edgecompress.compile.kernels import x86_ending, x86_image
+from edgecompress.compile.kernels import x86_ending, x86_image, x86_tiles_places
 from edgecompress.compile.kernels.product import Kernel, Product
 from edgecompress.compile.kernels.vector_core import DEFAULT_L1_BYTES, indented, loop, terms
 from edgecompress.compile.kernels.window import Window
 from edgecompress.compile.kernels.x86_core import TILES, channel_order
 from edgecompress.compile.kernels.x86_ending import Ending
 from edgecompress.compile.kernels.x86_tile import Cut
+from edgecompress.compile.kernels.x86_tiles_places import PIXELS, Places
 from edgecompress.compile.program import CKernel
 from edgecompress.compile.threads import FEW_TURNS, over_range
 
-PIXELS, CHANNELS, BYTES = 16, 16, 64
-"""What a tile holds at most: rows, sums of a row, numbers of the depth."""
+CHANNELS, BYTES = 16, 64
+"""What a tile holds at most: sums of a row, numbers of the depth."""
 LEAST_PIXELS = 8
 """With fewer results a channel, reading the weights takes the time."""
 LEAST_DEPTH = 33
@@ -34,6 +36,9 @@ LEAST_DEPTH = 33
 
 WRITTEN_ELSEWHERE = 4
 """So many times longer it takes to read what is in another core's cache than what is in none."""
+
+ALONE = Cut(count=1, size=1, first=0)
+"""One tile of pixels."""
 
 Spread = Literal["rows", "parts", "channels"]
 
@@ -103,17 +108,18 @@ class Convolution:
         few = (
             tiles < FEW_TURNS or self.weight_bytes <= WRITTEN_ELSEWHERE * window.height * window.width * window.channels
         )
-        return "parts" if few and _turns(_within_or_over(window)) >= FEW_TURNS else "channels"
+        return "parts" if few and x86_tiles_places.choose(window).steps >= FEW_TURNS else "channels"
 
     @property
     def places(self) -> Places:
         """Where the tiles of pixels lie."""
-        places = _within_or_over(self.window)
-        alone = places.rows > 2 and places.count == 1 and places.is_exact
-        even = places.rows % 2 == 0 and (self.spread == "rows" or places.rows >= 2 * FEW_TURNS)
-        if alone and (even or self.spread == "channels"):
-            return replace(places, rows=-(-places.rows // 2), count=2, reach=2 * places.reach, rows_a_turn=2)
-        return places
+        places = x86_tiles_places.choose(self.window)
+        is_worth_it = {
+            "rows": places.rows % 2 == 0,
+            "parts": places.rows >= 2 * FEW_TURNS,
+            "channels": True,
+        }[self.spread]
+        return places.by_two_rows() if is_worth_it else places
 
     @property
     def copies(self) -> bool:
@@ -136,63 +142,6 @@ class Convolution:
                 first = (cut.first + number * cut.size) * CHANNELS
                 order += [first + channel for channel in channel_order(CHANNELS, cut.size)]
         return order
-
-
-@dataclass(frozen=True, kw_only=True)
-class Places:
-    """Tiles of `pixels` neighbours, `count` of them for each of `rows`. `reach`: neighbours in a row that are wanted.
-
-    With one row, that is the whole image, and `spare` neighbours lie after each row of results. `rows_a_turn`: two rows
-    of one tile each are taken as one of two tiles; the last two may begin a row earlier.
-    """
-
-    rows: int
-    count: int
-    pixels: int
-    reach: int
-    spare: int = 0
-    rows_a_turn: int = 1
-
-    @property
-    def row(self) -> str:
-        """What a kernel calls the number of the (first) row of a turn."""
-        return "row" if self.rows_a_turn == 1 else "two_rows"
-
-    @property
-    def is_exact(self) -> bool:
-        """True when the tiles have the wanted neighbours and no other."""
-        return self.count * self.pixels == self.reach
-
-    @property
-    def overlaps(self) -> bool:
-        """True when the last tile of a row begins earlier, so that it ends with the row."""
-        return self.rows > 1 and not self.is_exact
-
-
-def _turns(places: Places) -> int:
-    """Turns of the outermost loop over pixels: rows, or pairs of tiles where there is one row."""
-    return places.rows if places.rows > 1 else places.count // 2
-
-
-def _within_or_over(window: Window) -> Places:
-    """Choose between tiles within rows and, with a stride of 1, tiles that go on over rows: the fewest."""
-    width, height = window.output_width, window.output_height
-    count = -(-width // PIXELS)
-    within = Places(rows=height, count=count, pixels=-(-width // count), reach=width)
-    padded = window.row_elements // window.channels
-    if window.stride != (1, 1) or height == 1:
-        return _exact(within)
-    reach = (height - 1) * padded + width
-    over = Places(rows=1, count=-(-reach // PIXELS), pixels=PIXELS, reach=reach, spare=padded - width)
-    return over if over.count < height * count else _exact(within)
-
-
-def _exact(within: Places) -> Places:
-    """Prefer tiles that divide a row evenly, when they are not many more."""
-    for pixels in range(PIXELS, PIXELS // 2, -1):
-        if within.reach % pixels == 0 and within.reach // pixels * 8 <= within.count * 9:
-            return Places(rows=within.rows, count=within.reach // pixels, pixels=pixels, reach=within.reach)
-    return within
 
 
 def choose(product: Product) -> Kernel | None:
@@ -251,42 +200,63 @@ def build(shape: Convolution) -> CKernel:
 
 def _loops(shape: Convolution) -> list[str]:
     """The loops over rows, tiles of pixels and tiles of channels; each turn of the outermost one has its tiles."""
-    rows, (pairs, single) = shape.places.rows, divmod(shape.places.count, 2)
-    cuts = [Cut(count=pairs, size=2, first=0), Cut(count=single, size=1, first=2 * pairs)]
-    begin, end = [*_shape_of_tiles(shape), "tiles_begin(tiles);"], ["tiles_end();"]
     if shape.spread == "parts":
-        return over_range(_turns(shape.places), [*begin, *_part(shape, cuts), *end])
+        return over_range(shape.places.steps, _with_tiles(shape, _parts(shape)))
     body: list[str] = []
     if shape.spread == "channels":
         for channels in shape.channel_tiles:
-            inner = [loop("row", rows, loop("tile", cut.count, _tiles(shape, cut, channels))) for cut in cuts]
-            body += loop("block", channels.count, [*begin, *chain.from_iterable(inner), *end])
+            body += _turns_of_channels(shape, channels)
         return body
-    for cut in cuts:
+    for cut in shape.places.cuts:
         blocks = [loop("block", channels.count, _tiles(shape, cut, channels)) for channels in shape.channel_tiles]
         inside = list(chain.from_iterable(blocks))
-        if rows == 1:
-            body += loop("tile", cut.count, [*begin, *inside, *end])
+        if shape.places.rows == 1:
+            body += loop("tile", cut.count, _with_tiles(shape, inside))
         elif cut.count:
-            body += loop("row", rows, [*begin, *loop("tile", cut.count, inside), *end])
+            body += loop("row", shape.places.rows, _with_tiles(shape, loop("tile", cut.count, inside)))
     return body
 
 
-def _part(shape: Convolution, cuts: Sequence[Cut]) -> list[str]:
-    """Some of the rows, or of the pairs of tiles where there is one row; with the last one goes the single tile."""
-    name = "row" if shape.places.rows > 1 else "tile"
+def _with_tiles(shape: Convolution, body: Sequence[str]) -> list[str]:
+    return [*_shape_of_tiles(shape), "tiles_begin(tiles);", *body, "tiles_end();"]
+
+
+def _parts(shape: Convolution) -> list[str]:
+    """Some of the steps, anew for each tile of channels."""
+    name = shape.places.step
     head = f"for (uint32_t {name} = first; {name} < last; ++{name}) {{"
     body: list[str] = []
     for channels in shape.channel_tiles:
-        if shape.places.rows > 1:
-            tiles = [loop("tile", cut.count, _tiles(shape, cut, channels)) for cut in cuts if cut.count]
-            lines = [head, *indented(list(chain.from_iterable(tiles))), "}"]
-        else:
-            lines = [head, *indented(_tiles(shape, cuts[0], channels)), "}"]
-            if cuts[1].count:
-                lines += [f"if (last == {cuts[0].count}u) {{", *indented(_tiles(shape, cuts[1], channels)), "}"]
-        body += loop("block", channels.count, lines)
+        body += loop("block", channels.count, [head, *indented(_step(shape, channels)), "}"])
     return body
+
+
+def _turns_of_channels(shape: Convolution, channels: Cut) -> list[str]:
+    """Tiles of channels, and all steps for each: both together are the turns."""
+    steps, name, step = shape.places.steps, shape.places.step, _step(shape, channels)
+    text = "\n".join(step)
+    numbers = {"block": f"turn / {steps}u", name: f"turn % {steps}u"}
+    read = [f"const uint32_t {each} = {value};" for each, value in numbers.items() if re.search(rf"\b{each}\b", text)]
+    head = "for (uint32_t turn = first; turn < last; ++turn) {"
+    return over_range(channels.count * steps, _with_tiles(shape, [head, *indented([*read, *step]), "}"]))
+
+
+def _step(shape: Convolution, channels: Cut) -> list[str]:
+    """The tiles of a row, or of two; or where there is one row, a pair of tiles. The last row or tile may be alone."""
+    places, (pairs, single) = shape.places, shape.places.cuts
+    if places.last_alone:
+        return _last_alone("row", places.rows - 1, *(_tiles(shape, cut, channels) for cut in (pairs, ALONE)))
+    if places.rows > 1:
+        return list(
+            chain.from_iterable(loop("tile", cut.count, _tiles(shape, cut, channels)) for cut in (pairs, single))
+        )
+    if not pairs.count or not single.count:
+        return _tiles(shape, pairs if pairs.count else single, channels)
+    return _last_alone("tile", pairs.count, *(_tiles(shape, cut, channels) for cut in (pairs, single)))
+
+
+def _last_alone(name: str, last: int, others: list[str], alone: list[str]) -> list[str]:
+    return [f"if ({name} < {last}u) {{", *indented(others), "} else {", *indented(alone), "}"]
 
 
 def _shape_of_tiles(shape: Convolution) -> list[str]:
@@ -317,15 +287,15 @@ def _tiles(shape: Convolution, cut: Cut, channels: Cut) -> list[str]:
         constant = f" + {first * distance}u" if first else ""
         return terms(base, *used) + constant
 
-    lines = [f"const uint32_t start = {_start(places, cut)};"]
-    if places.rows_a_turn > 1:
-        lines.append(f"const uint32_t two_rows = {_first_of_two(window)};")
+    lines = [f"const uint32_t start = {places.start(cut)};"]
+    if places.rows_a_step > 1:
+        lines.append("const uint32_t two_rows = row * 2u;")
     row_step = window.stride[0] * window.row_elements
     row = f"in + {places.row} * {row_step}u" if places.rows > 1 else "in"
     width = channels.size * CHANNELS
-    last = _second_start(places) if places.overlaps and cut.size > 1 else ""
+    last = places.second_start if places.overlaps and cut.size > 1 else ""
     distance = f"{places.pixels * step}u" if not last else f"({last} - start) * {step}u"
-    if places.rows_a_turn > 1:
+    if places.rows_a_step > 1:
         distance = f"{row_step}u"
     arguments = ["sums", f"{row} + start * {step}u", distance, "weights", "table", f"{columns * CHANNELS}u", "depth"]
     lines += [
@@ -338,27 +308,6 @@ def _tiles(shape: Convolution, cut: Cut, channels: Cut) -> list[str]:
         lines += x86_ending.constants(ending, CHANNELS, f"table + {v * columns * CHANNELS}", str(v))
     lines += loop("pixel", cut.size * places.pixels, _pixel(shape, channels, block("", 1), last))
     return lines
-
-
-def _start(places: Places, cut: Cut) -> str:
-    """The first neighbour of a tile, or of a pair; the last of a row begins earlier where it would reach beyond."""
-    index = f"tile * {2 * places.pixels}u" if cut.count > 1 else "0u"
-    first = f"{index} + {cut.first * places.pixels}u" if cut.first else index
-    if cut.size == 1 and places.overlaps:
-        return f"{places.reach - places.pixels}u"
-    return first
-
-
-def _first_of_two(window: Window) -> str:
-    """The first of the two rows of a turn: at the latest the last but one."""
-    most = window.output_height - 2
-    return "row * 2u" if window.output_height % 2 == 0 else f"(row * 2u < {most}u ? row * 2u : {most}u)"
-
-
-def _second_start(places: Places) -> str:
-    """Where the second tile of a pair begins: at the latest so that it ends with the row."""
-    most = places.reach - places.pixels
-    return f"(start + {places.pixels}u < {most}u ? start + {places.pixels}u : {most}u)"
 
 
 def _pixel(shape: Convolution, channels: Cut, channel: str, last: str) -> list[str]:

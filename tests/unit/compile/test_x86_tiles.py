@@ -51,6 +51,7 @@ def test_two_rows_of_one_tile_each_are_taken_together_where_one_thread_has_both(
 
     assert [shape.spread for shape in shapes] == ["channels", "channels", "parts", "parts", "parts"]
     assert [shape.places.rows for shape in shapes] == [7, 7, 14, 13, 8]
+    assert [shape.places.last_alone for shape in shapes] == [False, True, False, False, False]
 
 
 def test_threads_take_parts_of_an_image_when_the_weights_are_not_much_larger() -> None:
