@@ -108,11 +108,19 @@ def describe_layers(program: Program, whole: Footprint, constants: Mapping[str, 
                 macs=call.macs,
                 weight_bytes=_bytes_of_new(weights, whole.symbols, counted),
                 code_bytes=_bytes_of_new(_functions(program, call), whole.symbols, counted),
-                output_shape=shapes[call.output],
+                output_shape=_shape(call, shapes),
                 onnx_output=call.onnx_output,
             )
         )
     return tuple(layers)
+
+
+def _shape(call: Call, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
+    """The shape of what a call makes; inside a border, that of the ONNX value as it lies in memory."""
+    value = call.onnx_output
+    if value is None or value.inside is None:
+        return shapes[call.output]
+    return tuple(value.shape[axis] for axis in value.axes)
 
 
 def _functions(program: Program, call: Call) -> list[str]:

@@ -31,11 +31,21 @@ MANIFEST_VERSION = 1
 REFERENCE_TIMEOUT_S = 300.0
 
 
+class Inside(FileValue):
+    """Where an image lies inside a border in memory: `rows` of `row_bytes`, `step` bytes apart from `first` on."""
+
+    first: int
+    step: int
+    rows: int
+    row_bytes: int
+
+
 class OnnxValue(FileValue):
     """An int8 tensor of the arena that holds a quantized value of the ONNX graph.
 
     The tensor is the value `name`, viewed as `shape` and transposed by `axes`; less 128 where the value is uint8.
-    `kept` has a 1 or 0 for every channel (innermost in memory) where the program leaves some out: the zeros.
+    `kept` has a 1 or 0 for every channel (innermost in memory) where the program leaves some out: the zeros. `inside`
+    says where the tensor's rows lie in memory when there is a border around them.
     """
 
     tensor: str
@@ -43,6 +53,7 @@ class OnnxValue(FileValue):
     shape: tuple[int, ...]
     axes: tuple[int, ...]
     kept: str | None = None
+    inside: Inside | None = None
 
 
 class Layer(FileValue):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecompress.core.bundle import LATE_EXIT, Bundle, Layer, OnnxValue
+from edgecompress.core.bundle import LATE_EXIT, Bundle, Inside, Layer, OnnxValue
 from edgecompress.core.values import Array, Model, Progress, no_progress
 from edgecompress.measure import _outputs
 
@@ -54,7 +54,8 @@ def compare_layers(
         taught, sequence = (bundle.run_layer_on_host(layer.index, arenas) for arenas in (taught, sequence))
         if layer.onnx_output is None:
             continue
-        place, right = places[layer.onnx_output.tensor], wanted[layer.onnx_output.tensor]
+        place = _place(places[layer.onnx_output.tensor], layer.onnx_output.inside)
+        right = wanted[layer.onnx_output.tensor]
         if layer.op == LATE_EXIT:  # by itself it copies, whichever exit was taken
             taught[:, place] = sequence[:, place] = right.view(np.uint8)
             continue
@@ -122,6 +123,15 @@ def _as_stored(values: Array, value: OnnxValue) -> NDArray[np.int8]:
         channels = [number for number, mark in enumerate(value.kept) if mark == "1"]
         moved = moved.reshape(len(values), -1, len(value.kept))[:, :, channels].reshape(len(values), -1)
     return np.ascontiguousarray(moved)
+
+
+def _place(place: slice, inside: Inside | None) -> slice | NDArray[np.int64]:
+    """The bytes of the arena that hold a tensor's numbers, those of a border left out."""
+    if inside is None:
+        return place
+    rows = np.arange(inside.rows, dtype=np.int64)[:, np.newaxis] * inside.step + place.start + inside.first
+    bytes_of_rows: NDArray[np.int64] = rows + np.arange(inside.row_bytes, dtype=np.int64)
+    return bytes_of_rows.reshape(-1)
 
 
 def _distance(arenas: Arenas, wanted: NDArray[np.int8]) -> int:

@@ -46,6 +46,18 @@ def test_a_layer_given_the_inputs_of_onnxruntime_is_within_one_step_of_it(
         assert {each.layer.name: each.alone for each in found if each.alone > LARGEST_LSB} == {}
 
 
+def test_values_inside_a_border_are_compared_too(compiled: Callable[[str], Any], tmp_path: Path) -> None:
+    network = compiled("ic_resnet8")
+    bundle = compiler.build(network.model, targets.load("x86-64-amx"), tmp_path / "bundle")
+
+    found = _rounding.compare_layers(bundle, network.model, network.seeded_inputs(COUNT, 0))
+
+    held = [each for each in found if each.layer.onnx_output and each.layer.onnx_output.inside]
+    assert len(held) > 1
+    assert {each.layer.output_shape for each in held} == {(1, 32, 32, 16), (1, 16, 16, 32), (1, 8, 8, 64)}
+    assert max(each.alone for each in found) == LARGEST_LSB
+
+
 @pytest.mark.parametrize("name", ["ic_resnet8", "kws_dscnn"])
 def test_the_reason_holds_the_networks_figures(name: str, compiled: Callable[[str], Any]) -> None:
     network = compiled(name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from edgecompress.compile import fit
 from edgecompress.compile.frontend import Imported
-from edgecompress.compile.integer import chains, early_exits, float_parts, passes
+from edgecompress.compile.integer import bordered, chains, early_exits, float_parts, passes
 from edgecompress.compile.integer.dead_channels import drop_dead_channels
 from edgecompress.compile.integer.emit import emit
 from edgecompress.compile.integer.layers import Chain
@@ -33,7 +33,8 @@ def to_program(imported: Imported, model: Model, target: Target, optimize: Optim
     features = _features(target)
     saves = MODES.get(optimize) if target.system == "bare" or optimize == "size" else None
     within = saves and saves.within(network, target.ram_limit_bytes)
-    program = emit(network, features, optimize, parts, within)
+    joined = network if saves or optimize == "ram" else bordered.join(network, features)
+    program = emit(joined, features, optimize, parts, within)
     if saves != FLASH and fit.too_big_by_weights(program, target):
         program = emit(network, features, optimize, parts, FLASH.within(network, target.ram_limit_bytes))
     fused = chains.fuse(network) if optimize == "ram" else network

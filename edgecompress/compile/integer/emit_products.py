@@ -13,7 +13,7 @@ from edgecompress.compile.integer.chosen import Chosen
 from edgecompress.compile.integer.saving import Saving
 from edgecompress.compile.kernels import epilogue, families, product_choice
 from edgecompress.compile.kernels.in_place import choose as bands_in_place
-from edgecompress.compile.kernels.product import Kernel, Product
+from edgecompress.compile.kernels.product import NO_BORDERS, Kernel, Product
 from edgecompress.compile.kernels.product_choice import Candidate
 from edgecompress.compile.kernels.row_chain import Band
 from edgecompress.compile.kernels.window import Window
@@ -141,4 +141,5 @@ def _product(layer: layers.Product, window: Window, groups: int) -> Product:
         output_zero=layer.output.zero_point,
         low=layer.clamp.low,
         high=layer.clamp.high,
+        borders=layer.borders if isinstance(layer, layers.Convolution) else NO_BORDERS,
     )

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecompress.compile.kernels import matrix_product, row_chain, slicing
+from edgecompress.compile.kernels.product import NO_BORDERS, Borders
 from edgecompress.compile.kernels.row_chain import RowChain
 from edgecompress.compile.kernels.window import Window
 from edgecompress.core.bundle import OnnxValue
@@ -88,6 +89,7 @@ class Convolution(Product):
 
     window: Window
     groups: int
+    borders: Borders = NO_BORDERS
 
     @property
     def is_depthwise(self) -> bool:

@@ -30,13 +30,14 @@ from edgecompress.compile.kernels import (
     tuning,
     x86_addition,
     x86_family,
+    x86_tiles_convolution,
 )
 from edgecompress.compile.kernels.addition import Addition
 from edgecompress.compile.kernels.elementwise import Lookup
 from edgecompress.compile.kernels.matrix_product import MatrixProduct
 from edgecompress.compile.kernels.neon_tile import Core
 from edgecompress.compile.kernels.pool import AveragePool, MaxPool, Mean
-from edgecompress.compile.kernels.product import Choose, Kernel, Product
+from edgecompress.compile.kernels.product import NO_BORDERS, Choose, Kernel, Product
 from edgecompress.compile.kernels.softmax import Softmax
 from edgecompress.compile.program import CKernel
 
@@ -80,6 +81,8 @@ OWN: Mapping[str, Mapping[type, Any]] = {
 
 def choose(product: Product, features: Collection[str]) -> Kernel:
     """Choose the kernel of a layer on a target with these features."""
+    if product.borders != NO_BORDERS:
+        return bordered(product)
     candidates = [(feature, each) for feature, family in FAMILIES.items() if feature in features for each in family]
     candidates += [("generic", each) for each in GENERIC]
     kernels = ((feature, candidate(product)) for feature, candidate in candidates)
@@ -94,6 +97,14 @@ def choose(product: Product, features: Collection[str]) -> Kernel:
         return kernel.build()
 
     return replace(kernel, build=build)
+
+
+def bordered(product: Product) -> Kernel:
+    """The kernel of a layer whose input or output lies inside its border: it is one of AMX, for those that can."""
+    kernel = x86_tiles_convolution.choose(product)
+    if kernel is None:
+        raise ValueError("no kernel of it knows borders")
+    return kernel
 
 
 def choose_addition(

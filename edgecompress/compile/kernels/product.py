@@ -17,11 +17,23 @@ from edgecompress.core.values import Array
 
 
 @dataclass(frozen=True, kw_only=True)
+class Borders:
+    """Images with their border in memory. `reads`: the input is one; `writes`: the window that sees the output so."""
+
+    reads: bool = False
+    writes: Window | None = None
+
+
+NO_BORDERS = Borders()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Product:
     """A convolution, or a matrix product as a pointwise one over `window.width` rows.
 
     `weights` is (output, row, column, input channel of the group). The input's zero point is part of `bias`;
     `magnitudes` is the largest size of each channel's accumulator, whatever the input and wherever in the sum.
+    `borders` says whether the zero point already lies around the input, and around what is to be written.
     """
 
     window: Window
@@ -35,6 +47,7 @@ class Product:
     output_zero: int
     low: int
     high: int
+    borders: Borders = NO_BORDERS
 
     @property
     def outputs(self) -> int:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edgecompress.compile import c_text
 from edgecompress.compile.kernels import x86_ending, x86_image, x86_tiles_places
-from edgecompress.compile.kernels.product import Kernel, Product
+from edgecompress.compile.kernels.product import NO_BORDERS, Borders, Kernel, Product
 from edgecompress.compile.kernels.vector_core import DEFAULT_L1_BYTES, indented, loop, terms
 from edgecompress.compile.kernels.window import Window
 from edgecompress.compile.kernels.x86_core import TILES, channel_order
@@ -50,16 +50,26 @@ class Convolution:
     window: Window
     outputs: int
     ending: Ending
+    borders: Borders = NO_BORDERS
 
     @property
     def name(self) -> str:
         """The kernel's name."""
-        return f"x86_tiles_convolution_{self.window.name()}_o{self.outputs}{self.ending.suffix}"
+        padding = self.borders.writes.padding if self.borders.writes else ()
+        borders = ["_bordered"] * self.borders.reads + ["_to" + "_".join(map(str, padding))] * bool(padding)
+        return f"x86_tiles_convolution_{self.window.name()}_o{self.outputs}{self.ending.suffix}{''.join(borders)}"
 
     @property
     def scalars(self) -> tuple[str, ...]:
         """The int32 parameters behind the buffers."""
-        return (*(("input_zero",) if self.window.is_padded else ()), *self.ending.scalars)
+        fills = self.window.is_padded and not self.borders.reads
+        zeros = (*(("input_zero",) if fills else ()), *(("output_zero",) if self.borders.writes else ()))
+        return (*zeros, *self.ending.scalars)
+
+    def scalar_values(self, product: Product) -> list[int]:
+        """The parameters for a layer."""
+        zeros = {"input_zero": product.input_zero, "output_zero": product.output_zero}
+        return [*(zeros[name] for name in self.scalars if name in zeros), *self.ending.scalar_values(product)]
 
     @property
     def run(self) -> int:
@@ -105,9 +115,8 @@ class Convolution:
         if self.weight_bytes <= DEFAULT_L1_BYTES // 2:
             return "rows"
         tiles = sum(channels.count for channels in self.channel_tiles)
-        few = (
-            tiles < FEW_TURNS or self.weight_bytes <= WRITTEN_ELSEWHERE * window.height * window.width * window.channels
-        )
+        image = window.height * window.width * window.channels
+        few = tiles < FEW_TURNS or self.weight_bytes <= WRITTEN_ELSEWHERE * image
         return "parts" if few and x86_tiles_places.choose(window).steps >= FEW_TURNS else "channels"
 
     @property
@@ -124,6 +133,11 @@ class Convolution:
     @property
     def copies(self) -> bool:
         """True when the kernel reads a copy of the image: it has a border, or tiles reach beyond its end."""
+        return not self.borders.reads and self.sees_more
+
+    @property
+    def sees_more(self) -> bool:
+        """True when the kernel reads more than the image: a border, or what lies beyond its end."""
         return self.window.is_padded or not self.places.is_exact or self.block_bytes * self.blocks != self.run
 
     @property
@@ -144,15 +158,19 @@ class Convolution:
         return order
 
 
-def choose(product: Product) -> Kernel | None:
-    """Take products without groups of some pixels and some depth."""
-    window = product.window.flattened()
+def fits(window: Window, weights: NDArray[np.int8], groups: int) -> bool:
+    """True for products without groups of some pixels and some depth."""
     results = window.output_height * window.output_width
-    if product.groups > 1 or results < LEAST_PIXELS or product.weights[0].size < LEAST_DEPTH:
+    return groups == 1 and results >= LEAST_PIXELS and weights[0].size >= LEAST_DEPTH
+
+
+def choose(product: Product) -> Kernel | None:
+    """Take the products that fit."""
+    if not fits(product.window, product.weights, product.groups):
         return None
+    window = product.window.flattened()
     ending = x86_ending.choose(product)
-    shape = Convolution(window=window, outputs=product.outputs, ending=ending)
-    zero = [product.input_zero] if window.is_padded else []
+    shape = Convolution(window=window, outputs=product.outputs, ending=ending, borders=product.borders)
     return Kernel(
         name=shape.name,
         build=lambda: build(shape),
@@ -160,7 +178,7 @@ def choose(product: Product) -> Kernel | None:
             "weights": pack(product.weights, shape),
             "table": x86_ending.table(ending, product, CHANNELS, shape.order),
         },
-        scalars=[*zero, *ending.scalar_values(product)],
+        scalars=shape.scalar_values(product),
     )
 
 
@@ -180,6 +198,11 @@ def pack(weights: NDArray[np.int8], shape: Convolution) -> NDArray[np.int8]:
     return np.concatenate(packed)
 
 
+def image_bytes(window: Window) -> int:
+    """Bytes of an image inside its border, and of what tiles reach beyond its end."""
+    return x86_image.size(TILES, window, (PIXELS + 1) * window.stride[1] * window.channels + BYTES)
+
+
 def build(shape: Convolution) -> CKernel:
     """Write the kernel: (x, weights, table, y, scalars, [image])."""
     window = shape.window
@@ -190,8 +213,9 @@ def build(shape: Convolution) -> CKernel:
     if shape.copies:
         parameters.append("int8_t *restrict image")
         body += x86_image.text(TILES, window)
-        spare = (PIXELS + 1) * window.stride[1] * window.channels + BYTES
-        workspaces = (x86_image.size(TILES, window, spare),)
+        workspaces = (image_bytes(window),)
+    if shape.borders.writes:
+        body += x86_image.border(TILES, shape.borders.writes, "y", "output_zero")
     body += [f"const int8_t *const in = {'image' if shape.copies else 'x'};"]
     body += _loops(shape)
     text = "\n".join([f"{c_text.wrapped(f'KERNEL void {shape.name}(', parameters)}) {{", *indented(body), "}", ""])
@@ -310,6 +334,20 @@ def _tiles(shape: Convolution, cut: Cut, channels: Cut) -> list[str]:
     return lines
 
 
+def _result(shape: Convolution) -> str:
+    """The number of the pixel of results that stands at `place`, those of a border counted."""
+    places, width, writes = shape.places, shape.window.output_width, shape.borders.writes
+    beside = writes.padding[1] + writes.padding[3] if writes else 0
+    first = f"{x86_image.first(writes) // shape.outputs}u + " if writes else ""
+    if places.rows == 1:
+        fewer = places.spare - beside
+        skipped = f" {'-' if fewer > 0 else '+'} place / {width + places.spare}u * {abs(fewer)}u" if fewer else ""
+        return f"({first}place{skipped})"
+    if places.rows_a_step > 1 and beside:
+        first = f"{first}(place < {width}u ? 0u : {beside}u) + "
+    return f"({first}{places.row} * {width + beside}u + place)"
+
+
 def _pixel(shape: Convolution, channels: Cut, channel: str, last: str) -> list[str]:
     places, outputs, window = shape.places, shape.outputs, shape.window
     width, ending = channels.size * CHANNELS, shape.ending
@@ -317,19 +355,12 @@ def _pixel(shape: Convolution, channels: Cut, channel: str, last: str) -> list[s
     if last:
         place = f"(pixel < {places.pixels}u ? start + pixel : {last} + pixel - {places.pixels}u)"
     lines = [f"const uint32_t place = {place};"]
-    result = "place"
     if places.spare:
-        whole = window.output_width + places.spare
-        lines += [
-            f"if (place % {whole}u >= {window.output_width}u || place >= {places.reach}u) {{",
-            "  continue;",
-            "}",
-        ]
-        result = f"(place - place / {whole}u * {places.spare}u)"
+        beyond = f"place % {window.output_width + places.spare}u >= {window.output_width}u || place >= {places.reach}u"
+        lines += [f"if ({beyond}) {{", "  continue;", "}"]
     elif places.rows == 1 and not places.is_exact:
         lines += [f"if (place >= {places.reach}u) {{", "  continue;", "}"]
-    row = f"{places.row} * {window.output_width * outputs}u + " if places.rows > 1 else ""
-    lines.append(f"int8_t *const to = y + {row}{result} * {outputs}u{channel};")
+    lines.append(f"int8_t *const to = y + {_result(shape)} * {outputs}u{channel};")
     sums = [f"sum{v}" for v in range(channels.size)]
     for v, name in enumerate(sums):
         lines.append(f"words16 {name} = read_words16(sums + pixel * {width}u + {16 * v});")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgecompress.core.bundle import Layer, OnnxValue
+from edgecompress.core.bundle import Inside, Layer, OnnxValue
 from edgecompress.core.values import Evidence
 from edgecompress.measure import _rounding
 from edgecompress.measure._rounding import Difference
@@ -51,6 +51,12 @@ def test_channels_that_the_program_leaves_out_are_not_compared() -> None:
     value = OnnxValue(tensor="t", name="v", shape=(1, 3, 1, 2), axes=(0, 2, 3, 1), kept="101")
 
     assert _rounding._as_stored(nchw, value).tolist() == [[0, 4, 1, 5]]
+
+
+def test_the_border_around_an_image_is_not_compared() -> None:
+    place = _rounding._place(slice(100, 130), Inside(first=7, step=6, rows=3, row_bytes=2))
+
+    assert np.arange(200)[place].tolist() == [107, 108, 113, 114, 119, 120]
 
 
 def test_a_uint8_value_lies_in_the_arena_less_128() -> None:
