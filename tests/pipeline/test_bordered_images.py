@@ -70,6 +70,15 @@ def _spec(value: layers.Value) -> TensorSpec:
     return TensorSpec(name=value.name, shape=(1, *value.shape), dtype="int8")
 
 
+def convolutions(chain: layers.Network) -> list[layers.Convolution]:
+    return [layer for layer in chain.layers if isinstance(layer, layers.Convolution)]
+
+
+def reads(chain: layers.Network) -> list[bool]:
+    """Which convolutions read an image with its border."""
+    return [layer.borders.reads for layer in convolutions(chain)]
+
+
 def build(chain: layers.Network, folder: Path) -> Bundle:
     target = targets.load(TARGET)
     images = np.random.default_rng(5).integers(-128, 128, (3, 1, *IMAGE)).astype(np.int8)
@@ -85,10 +94,10 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Bundle]:
 
 
 def test_every_convolution_but_the_first_that_sees_a_border_copies_nothing() -> None:
-    joined = [layer for layer in bordered.join(network(), ["amx"]).layers if isinstance(layer, layers.Convolution)]
+    joined = bordered.join(network(), ["amx"])
 
-    assert [layer.borders.reads for layer in joined] == [False, True, True, True, True, False]
-    assert [layer.borders.writes is not None for layer in joined] == [True, True, True, True, False, False]
+    assert reads(joined) == [False, True, True, True, True, False]
+    assert [layer.borders.writes is not None for layer in convolutions(joined)] == [*reads(joined)[1:], False]
 
 
 def test_other_targets_and_shared_results_stay_as_they_are() -> None:
@@ -97,6 +106,16 @@ def test_other_targets_and_shared_results_stay_as_they_are() -> None:
 
     assert bordered.join(chain, ["vnni"]) is chain
     assert bordered.join(shared, ["amx"]).layers == shared.layers
+
+
+def test_a_reader_at_another_zero_point_copies_its_image() -> None:
+    first, second, *_ = network().layers
+    source = replace(second.inputs[0], zero_point=second.inputs[0].zero_point + 1)
+    outputs = (_spec(second.output),)
+    chain = replace(network(), outputs=outputs, layers=(first, second))
+    other = replace(chain, layers=(first, replace(second, inputs=(source,))))
+
+    assert [reads(bordered.join(each, ["amx"])) for each in (chain, other)] == [[False, True], [False, False]]
 
 
 def test_the_results_are_those_of_convolutions_that_copy(bundles: tuple[Bundle, Bundle]) -> None:
