@@ -120,7 +120,8 @@ def _shape(call: Call, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]
     value = call.onnx_output
     if value is None or value.inside is None:
         return shapes[call.output]
-    return tuple(value.shape[axis] for axis in value.axes)
+    shape = tuple(value.shape[axis] for axis in value.axes)
+    return shape if value.kept is None else (*shape[:-1], value.kept.count("1"))
 
 
 def _functions(program: Program, call: Call) -> list[str]:
