@@ -7,6 +7,7 @@ rounds. What a runtime's Python binding adds to an inference is in its figure: s
 
 from __future__ import annotations
 
+import statistics
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -72,12 +73,13 @@ class HostCase:
 class Timed:
     """The least nanoseconds of an inference by runtime, ours as `edgecompress`; who is missing, and why.
 
-    `on_one_thread` is ours with one thread, in the same rounds.
+    `on_one_thread` is ours with one thread, `speed_up` how many times longer that takes, the median of all rounds.
     """
 
     case: HostCase
     nanoseconds: Mapping[str, float]
     on_one_thread: float
+    speed_up: float
     versions: Mapping[str, str]
     missing: Mapping[str, str]
 
@@ -91,11 +93,6 @@ class Timed:
     def ratio(self) -> float | None:
         """Our time over the fastest other runtime's."""
         return self.nanoseconds["edgecompress"] / self.nanoseconds[self.fastest] if self.fastest else None
-
-    @property
-    def speed_up(self) -> float:
-        """How many times faster than one thread."""
-        return self.on_one_thread / self.nanoseconds["edgecompress"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +195,7 @@ def _time(case: HostCase, target: Target, folder: Path, python: Path) -> Timed:
     model = peer_models.load_model(case.network, case.precision, folder)
     files = peer_models.write(model, case.network, case.precision, folder, python)
     missing = dict(files.missing)
-    found: dict[str, float] = {}
+    rounds: dict[str, list[float]] = {}
     with ExitStack() as stack:
         counts = dict.fromkeys((case.threads, 1))
         ours = {count: _start_ours(replace(case, threads=count), model, target, folder, files) for count in counts}
@@ -218,11 +215,18 @@ def _time(case: HostCase, target: Target, folder: Path, python: Path) -> Timed:
             stack.callback(each.close)
         for _ in range(ROUNDS):
             for name, each in contestants:
-                found[name] = min(found.get(name, float("inf")), each.least(SECONDS))
+                rounds.setdefault(name, []).append(each.least(SECONDS))
     versions = {name: each.version for name, each in contestants if each.version}
-    alone = found[_name(1, case)]
-    times = {name: time for name, time in found.items() if name != _ON_ONE_THREAD}
-    return Timed(case=case, nanoseconds=times, on_one_thread=alone, versions=versions, missing=missing)
+    alone = rounds[_name(1, case)]
+    speed_ups = [one / ours for one, ours in zip(alone, rounds["edgecompress"], strict=True)]
+    return Timed(
+        case=case,
+        nanoseconds={name: min(times) for name, times in rounds.items() if name != _ON_ONE_THREAD},
+        on_one_thread=min(alone),
+        speed_up=statistics.median(speed_ups),
+        versions=versions,
+        missing=missing,
+    )
 
 
 def _name(threads: int, case: HostCase) -> str:
@@ -283,6 +287,7 @@ def as_json(timed: Sequence[Timed]) -> dict[str, object]:
                 "versions": dict(each.versions),
                 "missing": dict(each.missing),
                 "ratio": each.ratio,
+                "milliseconds_on_one_thread": each.on_one_thread / 1e6,
                 "speed_up": each.speed_up,
             }
             for each in timed

@@ -13,6 +13,7 @@ def timed(network: str = "vww", threads: int = 1, ours: float = 100.0, **others:
         case=HostCase(network=network, precision="float32", threads=threads),
         nanoseconds={"edgecompress": ours, **others},
         on_one_thread=100.0,
+        speed_up=100.0 / ours,
         versions={},
         missing={},
     )
@@ -47,4 +48,4 @@ def test_with_more_threads_than_one_nobody_is_raced() -> None:
 def test_all_figures_are_in_the_json() -> None:
     (figure,) = host.as_json([timed(threads=2, ours=40.0, ncnn=20.0)])["figures"]  # type: ignore[misc]
     assert figure["milliseconds"] == {"edgecompress": 4e-5, "ncnn": 2e-5}
-    assert (figure["ratio"], figure["speed_up"]) == (2.0, 2.5)
+    assert (figure["ratio"], figure["milliseconds_on_one_thread"], figure["speed_up"]) == (2.0, 1e-4, 2.5)
