@@ -174,3 +174,30 @@ KERNEL void conv2d(const float *restrict x, float *restrict y, float *restrict s
 }
 """
     )
+
+
+def test_a_range_of_turns_is_a_function_with_loops_of_its_own_order() -> None:
+    body = [
+        "for (uint32_t block = 0; block < 4u; ++block) {",
+        "  for (uint32_t row = first; row < last; ++row) {",
+        "    y[row * 4u + block] = x[row];",
+        "  }",
+        "}",
+    ]
+    lines = threads.over_range(9, body)
+    source = "".join(
+        ["KERNEL void dense(const float *restrict x, float *restrict y) {\n", *(f"  {line}\n" for line in lines), "}\n"]
+    )
+
+    assert lines[0] == "for (uint32_t first = 0, last = 9u; first < last; first = last) {"
+    assert """\
+  float *restrict y = known->y;
+  const uint32_t first = begin, last = end;
+  for (uint32_t block = 0; block < 4u; ++block) {
+    for (uint32_t row = first; row < last; ++row) {
+      y[row * 4u + block] = x[row];
+    }
+  }
+}
+""" in spread(source)
+    assert "edgert_split(dense__part0, &known, 9u);" in spread(source)
