@@ -21,7 +21,7 @@ enum {
     SIGNAL_STACK_BYTES = 1 << 16,
     CACHE_LINE = 64,
     PORTION = 2,       /* what is taken at once is half of what is left: few portions, and at last small ones */
-    SPINS = 1000,      /* some microseconds */
+    SPINS = 1000,      /* ten microseconds, some more where a processor's pause is long */
     WATCH_NS = 200000, /* longer than what one core does alone between two layers */
     READ_AND_WRITE = 3,
     NO_ACCESS = 0,
