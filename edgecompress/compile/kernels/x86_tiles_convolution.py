@@ -107,9 +107,10 @@ class Convolution:
         """What the outermost loop goes over, which threads take the turns of.
 
         Weights that fit half of the level 1 cache are read anew for each tile of pixels. Others are read once, by tiles
-        of channels; or once for a part of the image where there are fewer tiles of channels than threads would like:
-        two that write channels of the same pixels wait for each other's cache lines. So too where the weights are not
-        much more than the image, for what another core has written costs more than what none has.
+        of channels and all steps over the pixels for each; or once for a part of the image where there are fewer tiles
+        of channels than threads would like: two that write channels of the same pixels wait for each other's cache
+        lines. So too where the weights are not much more than the image, for what another core has written costs more
+        than what none has.
         """
         window = self.window
         if self.weight_bytes <= DEFAULT_L1_BYTES // 2:
@@ -133,12 +134,8 @@ class Convolution:
     @property
     def copies(self) -> bool:
         """True when the kernel reads a copy of the image: it has a border, or tiles reach beyond its end."""
-        return not self.borders.reads and self.sees_more
-
-    @property
-    def sees_more(self) -> bool:
-        """True when the kernel reads more than the image: a border, or what lies beyond its end."""
-        return self.window.is_padded or not self.places.is_exact or self.block_bytes * self.blocks != self.run
+        sees_more = self.window.is_padded or not self.places.is_exact or self.block_bytes * self.blocks != self.run
+        return sees_more and not self.borders.reads
 
     @property
     def channel_tiles(self) -> list[Cut]:
@@ -223,7 +220,7 @@ def build(shape: Convolution) -> CKernel:
 
 
 def _loops(shape: Convolution) -> list[str]:
-    """The loops over rows, tiles of pixels and tiles of channels; each turn of the outermost one has its tiles."""
+    """The loops over rows, tiles of pixels and tiles of channels; each turn, or each range of turns, has its tiles."""
     if shape.spread == "parts":
         return over_range(shape.places.steps, _with_tiles(shape, _parts(shape)))
     body: list[str] = []
