@@ -218,7 +218,7 @@ def _time(case: HostCase, target: Target, folder: Path, python: Path) -> Timed:
                 rounds.setdefault(name, []).append(each.least(SECONDS))
     versions = {name: each.version for name, each in contestants if each.version}
     alone = rounds[_name(1, case)]
-    speed_ups = [one / ours for one, ours in zip(alone, rounds["edgecompress"], strict=True)]
+    speed_ups = [one / several for one, several in zip(alone, rounds["edgecompress"], strict=True)]
     return Timed(
         case=case,
         nanoseconds={name: min(times) for name, times in rounds.items() if name != _ON_ONE_THREAD},
@@ -300,7 +300,10 @@ def as_json(timed: Sequence[Timed]) -> dict[str, object]:
 
 def table(timed: Sequence[Timed]) -> Table:
     """Milliseconds, ours over the fastest, and who is missing."""
-    result = Table(box=None, title=f"Milliseconds an inference, least of {ROUNDS} rounds; ours for {profile().name}")
+    result = Table(
+        box=None,
+        title=f"Milliseconds an inference, least of {ROUNDS} rounds (speed-ups: median); ours for {profile().name}",
+    )
     for name in ("network", "precision", "threads", "ours", *RUNTIMES, "x fastest", "x one thread", "missing"):
         result.add_column(name, justify="left" if name in ("network", "precision", "missing") else "right")
     for each in timed:
